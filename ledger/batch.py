@@ -1,0 +1,431 @@
+"""One batch: from the company's lock to everything written, short of COMMIT.
+
+    lock → load what the commands need → decide each in order → write
+
+Between lock and commit only the batch's own statements are awaited. Lock and load are
+separate statements: a statement's snapshot predates its wait for the lock, so one that did
+both would load the state from before the wait.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+from uuid_utils import uuid7
+
+from ledger.codec import data_hash, encode, leaf
+from ledger.commands import Command
+from ledger.database import Connection
+from ledger.decisions import decide, needs
+from ledger.errors import IdempotencyKeyReused, IdempotencyReplyGone, LedgerError, NotFound
+from ledger.events import Event, Recorded
+from ledger.known import COMPANY, FactKey, Known, Missing
+from ledger.sql import beside
+from ledger.submission import IdempotencyKey, Outcome, Provenance, Result, Submission, text_of
+
+_SQL = beside(__file__)
+
+
+class InlineModel(Protocol):
+    """A read model that is written in the command's own transaction, and decided from."""
+
+    name: str
+    tables: tuple[str, ...]
+    loads: frozenset[str]
+    """The kinds of facts (first items of their keys) that it keeps."""
+
+    async def load(
+        self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
+    ) -> Mapping[FactKey, Any]:
+        """The facts of one kind that there are; a key without an answer is no such thing."""
+
+    async def save(
+        self,
+        connection: Connection,
+        company_id: str,
+        recorded: Sequence[Recorded],
+        facts: Mapping[FactKey, Any],
+    ) -> None:
+        """Writes what the events changed: one final row a key, absolute values."""
+
+
+class Head(NamedTuple):
+    """Where a company's log ends: last position, last batch, and the read models' epoch."""
+
+    position: int
+    tip: str
+    epoch: int
+
+
+@dataclass(slots=True)
+class LaneCache:
+    """Facts that this process knows of a company, exact while nobody else has written."""
+
+    head: Head | None = None
+    facts: dict[FactKey, Any] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Knows nothing any more."""
+        self.head = None
+        self.facts.clear()
+
+    def keep(self, batch: Batch, most: int) -> None:
+        """After the commit: what the batch made is what is known now."""
+        self.facts.update(batch.known.staged)
+        self.head = Head(batch.head, batch.tip, batch.epoch)
+        if len(self.facts) > most:
+            for key in list(islice(self.facts, len(self.facts) - most // 2)):
+                del self.facts[key]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a batch came to: the events, and an answer for each submission."""
+
+    company_id: str
+    head: int
+    tip: str
+    epoch: int
+    now: datetime
+    known: Known
+    recorded: list[Recorded] = field(default_factory=list)
+    kept: list[tuple[IdempotencyKey, int, Outcome]] = field(default_factory=list)
+    answers: list[Outcome | LedgerError] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not self.recorded and not self.kept
+
+
+async def run_batch(
+    connection: Connection,
+    company_id: str,
+    submissions: Sequence[Submission],
+    cache: LaneCache,
+    models: Sequence[InlineModel],
+) -> Batch:
+    """Takes the lock, decides every submission in order, and writes what was accepted."""
+    batch = await _lock(connection, company_id, cache)
+    if batch is None:
+        gone = NotFound("There is no such company.")
+        return _refused(company_id, gone, len(submissions))
+    replies = await _kept_replies(connection, batch, submissions)
+    await _load(connection, batch, models, [c for s in submissions for c in s.commands])
+    for submission in submissions:
+        try:
+            answer: Outcome | LedgerError = replies.replay(submission.idempotency_key)
+        except KeyError:
+            answer = await _accept(connection, batch, models, submission)
+            if isinstance(answer, Outcome) and submission.idempotency_key:
+                first = batch.head + 1 - sum(result.appended for result in answer.results)
+                batch.kept.append((submission.idempotency_key, first, answer))
+                replies.add(submission.idempotency_key, answer)
+        except LedgerError as error:
+            answer = error
+        batch.answers.append(answer)
+    await _write(connection, batch, models)
+    return batch
+
+
+# ── lock ───────────────────────────────────────────────────────────────────────────────
+
+
+async def _lock(connection: Connection, company_id: str, cache: LaneCache) -> Batch | None:
+    row = await connection.fetchrow(_SQL.lock_head, company_id)
+    if row is None:
+        return None
+    head = Head(row["head"], str(row["tip"]), row["epoch"])
+    if cache.head != head:
+        cache.clear()
+    return Batch(
+        company_id=company_id,
+        head=head.position,
+        tip=head.tip,
+        epoch=head.epoch,
+        now=row["now"],
+        known=Known(cache.facts, {}),
+    )
+
+
+def _refused(company_id: str, error: LedgerError, count: int) -> Batch:
+    return Batch(
+        company_id=company_id,
+        head=0,
+        tip="",
+        epoch=-1,
+        now=datetime.min,
+        known=Known({}, {}),
+        answers=[error] * count,
+    )
+
+
+# ── load ───────────────────────────────────────────────────────────────────────────────
+
+
+async def _load(
+    connection: Connection,
+    batch: Batch,
+    models: Sequence[InlineModel],
+    commands: Sequence[Command],
+) -> None:
+    """Asks the commands what they need until they lack nothing, a set of facts at a time."""
+    asking = list(commands)
+    while asking:
+        lacking: dict[FactKey, None] = {}
+        still: list[Command] = []
+        for command in asking:
+            missing = [key for key in needs(command, batch.known) if key not in batch.known]
+            if missing:
+                lacking.update(dict.fromkeys(missing))
+                still.append(command)
+        await load_facts(connection, batch.company_id, models, lacking, batch.known)
+        asking = still
+
+
+async def load_facts(
+    connection: Connection,
+    company_id: str,
+    models: Sequence[InlineModel],
+    keys: Collection[FactKey],
+    known: Known,
+) -> None:
+    """Loads facts into what is known, one query a kind; what there is not becomes None."""
+    facts = known.loaded
+    assert isinstance(facts, dict)
+    by_kind: dict[str, list[FactKey]] = {}
+    for key in keys:
+        by_kind.setdefault(key[0], []).append(key)
+    for kind, wanted in by_kind.items():
+        model = next(model for model in models if kind in model.loads)
+        found = await model.load(connection, company_id, kind, wanted)
+        facts.update(dict.fromkeys(wanted))
+        facts.update(found)
+
+
+# ── decide ─────────────────────────────────────────────────────────────────────────────
+
+
+async def _accept(
+    connection: Connection,
+    batch: Batch,
+    models: Sequence[InlineModel],
+    submission: Submission,
+) -> Outcome | LedgerError:
+    """All commands of a submission, or none of them."""
+    saved = dict(batch.known.staged) if len(submission.commands) > 1 else batch.known.staged
+    length, head = len(batch.recorded), batch.head
+    try:
+        results = tuple(
+            [
+                await _carry_out(connection, batch, models, command, submission.provenance)
+                for command in submission.commands
+            ]
+        )
+        return Outcome(results=results, position=batch.head)
+    except LedgerError as error:
+        batch.known.staged = saved
+        del batch.recorded[length:]
+        batch.head = head
+        return error
+
+
+async def _carry_out(
+    connection: Connection,
+    batch: Batch,
+    models: Sequence[InlineModel],
+    command: Command,
+    provenance: Provenance,
+) -> Result:
+    known = batch.known
+    if COMPANY in known and known.company is None and command.name != "create_company":
+        raise NotFound("There is no such company.")
+    while True:
+        try:
+            decision = decide(command, known)
+            break
+        except Missing as missing:
+            # An earlier command of the batch made this one need something else.
+            await _load(connection, batch, models, [command])
+            if missing.key not in known:
+                await load_facts(connection, batch.company_id, models, [missing.key], known)
+    command_id = str(uuid7())
+    for stream, event in decision.events:
+        _append(batch, stream, event, command, command_id, provenance)
+    stream_state = known[decision.stream]
+    return Result(
+        kind=decision.subject[0],  # type: ignore[arg-type]
+        subject=known[decision.subject],
+        text=text_of(command),
+        version=stream_state.version,
+        appended=len(decision.events),
+    )
+
+
+def _append(
+    batch: Batch,
+    stream: FactKey,
+    event: Event,
+    command: Command,
+    command_id: str,
+    provenance: Provenance,
+) -> None:
+    before = batch.known[stream]
+    recorded = Recorded(
+        company_id=batch.company_id,
+        position=batch.head + 1,
+        stream_id=batch.company_id if stream == COMPANY else stream[1],
+        version=before.version + 1 if before else 1,
+        event_id=str(uuid7()),
+        event=event,
+        actor=command.actor,
+        on_behalf_of=provenance.on_behalf_of,
+        key_id=provenance.key_id,
+        command_id=command_id,
+        correlation_id=provenance.correlation_id,
+        causation_id=provenance.causation_id,
+        run_id=provenance.run_id,
+        recorded_at=batch.now,
+        occurred_at=provenance.occurred_at,
+        via=provenance.via,
+    )
+    batch.known.record(recorded)
+    batch.recorded.append(recorded)
+    batch.head = recorded.position
+
+
+# ── idempotency ────────────────────────────────────────────────────────────────────────
+
+
+class _Kept(NamedTuple):
+    request_sha256: bytes
+    outcome: Outcome | None
+    first_position: int
+    last_position: int
+
+
+class _Replies:
+    """The keys that were used, before this batch and in it."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[tuple[str, str], dict[int, _Kept]] = {}
+
+    def put(self, actor: str, key: str, item: int, kept: _Kept) -> None:
+        self._by_key.setdefault((actor, key), {})[item] = kept
+
+    def add(self, key: IdempotencyKey, outcome: Outcome) -> None:
+        kept = _Kept(key.request_sha256, outcome, outcome.position, outcome.position)
+        self.put(key.actor, key.key, key.item, kept)
+
+    def replay(self, key: IdempotencyKey | None) -> Outcome:
+        """The first reply; KeyError if there was none, LedgerError if it cannot be given."""
+        if key is None:
+            raise KeyError
+        items = self._by_key[(key.actor, key.key)]
+        if any(kept.request_sha256 != key.request_sha256 for kept in items.values()):
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key was used for another request; take a new one."
+            )
+        kept = items[key.item]
+        if kept.outcome is None:
+            raise IdempotencyReplyGone(
+                "This Idempotency-Key was used more than seven days ago; its reply is no longer "
+                "kept. The events are in the log.",
+                first_position=kept.first_position,
+                last_position=kept.last_position,
+            )
+        return Outcome(
+            results=kept.outcome.results, position=kept.outcome.position, replayed=True
+        )
+
+
+async def _kept_replies(
+    connection: Connection, batch: Batch, submissions: Sequence[Submission]
+) -> _Replies:
+    replies = _Replies()
+    keys = {s.idempotency_key[:2] for s in submissions if s.idempotency_key}
+    if keys:
+        actors, names = zip(*keys, strict=True)
+        for row in await connection.fetch(
+            _SQL.kept_replies, batch.company_id, list(actors), list(names)
+        ):
+            reply = row["reply"]
+            outcome = Outcome.from_json(reply) if reply is not None else None
+            replies.put(
+                row["actor"],
+                row["key"],
+                row["item"],
+                _Kept(
+                    row["request_sha256"], outcome, row["first_position"], row["last_position"]
+                ),
+            )
+    return replies
+
+
+# ── write ──────────────────────────────────────────────────────────────────────────────
+
+
+async def _write(connection: Connection, batch: Batch, models: Sequence[InlineModel]) -> None:
+    if batch.is_empty:
+        return
+    if batch.recorded:
+        await connection.execute(_SQL.insert_events, batch.company_id, *_columns(batch.recorded))
+        for model in models:
+            await model.save(connection, batch.company_id, batch.recorded, batch.known.staged)
+        batch.tip = str(uuid7())
+        await connection.execute(
+            _SQL.move_head, batch.company_id, batch.head, batch.tip, batch.now
+        )
+    if batch.kept:
+        await connection.execute(
+            _SQL.keep_replies,
+            batch.company_id,
+            [key.actor for key, _, _ in batch.kept],
+            [key.key for key, _, _ in batch.kept],
+            [key.item for key, _, _ in batch.kept],
+            [key.request_sha256 for key, _, _ in batch.kept],
+            [first for _, first, _ in batch.kept],
+            [outcome.position for _, _, outcome in batch.kept],
+            batch.now,
+            [outcome.to_json().decode() for _, _, outcome in batch.kept],
+        )
+
+
+def _columns(recorded: Sequence[Recorded]) -> list[list[Any]]:
+    """The events as columns, in the order of insert_events."""
+    salts = secrets.token_bytes(16 * len(recorded))
+    rows = []
+    for i, r in enumerate(recorded):
+        salt, data = salts[16 * i : 16 * i + 16], encode(r.event)
+        hashed = data_hash(salt, data)
+        rows.append(
+            (
+                r.position,
+                r.stream_id,
+                r.version,
+                r.event_id,
+                r.event.type,
+                r.event.schema_version,
+                r.actor.type,
+                r.actor.id,
+                str(r.on_behalf_of) if r.on_behalf_of else None,
+                r.key_id,
+                r.command_id,
+                r.correlation_id,
+                r.causation_id,
+                r.run_id,
+                r.recorded_at,
+                r.occurred_at,
+                r.via,
+                data.decode(),
+                salt,
+                hashed,
+                leaf(r, hashed),
+            )
+        )
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,102 @@
+"""How an event is written down, and how its leaf is computed from what is written.
+
+Canonical JSON: keys sorted, no spaces, UTF-8, no floats. Postgres keeps it as jsonb, which
+may order keys as it likes; sorting them again gives the bytes that were hashed.
+
+    data_hash = SHA256("ledger/data/v1\\0" ‖ salt ‖ canonical data)
+    leaf      = SHA256(0x00 ‖ "ledger/leaf/v1\\0" ‖ each header field, length-prefixed)
+
+The 0x00 is RFC 9162's domain separation between leaves and inner nodes (section 2.1.1). The
+salt, 16 random bytes an event, keeps an erased event's data from being guessed from its hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+
+from ledger.events import EVENT_TYPES, Event, Json, Recorded
+
+MAX_INT = 2**53 - 1
+"""The largest integer that every JSON reader keeps whole."""
+
+_FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in EVENT_TYPES.values()}
+_READERS = {
+    name: TypeAdapter[Event](cls).validate_python
+    for name, cls in EVENT_TYPES.items()
+}
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+_UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+"""(stored name, old schema_version) → what turns its data into the next version's."""
+
+
+def canonical(data: Json | Mapping[str, Any]) -> bytes:
+    """JSON of one form only, so that equal data has equal bytes."""
+    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+
+
+def encode(event: Event) -> bytes:
+    """An event's data as canonical JSON."""
+    return canonical({name: getattr(event, name) for name in _FIELDS[type(event)]})
+
+
+def decode(name: str, schema_version: int, data: Mapping[str, Any]) -> Event:
+    """The event of a stored name, brought up to today's schema_version."""
+    upcast = dict(data)
+    while (upcaster := _UPCASTERS.get((name, schema_version))) is not None:
+        upcast, schema_version = upcaster(upcast), schema_version + 1
+    return _READERS[name](upcast)
+
+
+def data_hash(salt: bytes, data: bytes) -> bytes:
+    """The salted hash of canonical data (32 bytes)."""
+    return sha256(b"ledger/data/v1\0" + salt + data).digest()
+
+
+def leaf(recorded: Recorded, hashed: bytes) -> bytes:
+    """The hash that the audit tree will hold for an event (32 bytes); `hashed`: its data_hash."""
+    parts = [b"\0ledger/leaf/v1\0"]
+    for value in (*_header(recorded), hashed):
+        if value is None:
+            parts.append(b"\xff\xff\xff\xff")
+        else:
+            raw = value if isinstance(value, bytes) else value.encode()
+            parts.append(len(raw).to_bytes(4, "big") + raw)
+    return sha256(b"".join(parts)).digest()
+
+
+def _header(recorded: Recorded) -> tuple[str | None, ...]:
+    """The fixed list of columns that a leaf commits to, as text."""
+    on_behalf_of = recorded.on_behalf_of
+    return (
+        recorded.company_id,
+        str(recorded.position),
+        recorded.stream_id,
+        str(recorded.version),
+        recorded.event_id,
+        recorded.event.type,
+        str(recorded.event.schema_version),
+        recorded.actor.type,
+        recorded.actor.id,
+        None if on_behalf_of is None else str(on_behalf_of),
+        recorded.key_id,
+        recorded.command_id,
+        recorded.correlation_id,
+        recorded.causation_id,
+        recorded.run_id,
+        timestamp(recorded.recorded_at),
+        None if recorded.occurred_at is None else timestamp(recorded.occurred_at),
+        recorded.via,
+    )
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with microseconds: the one way in which times are written."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

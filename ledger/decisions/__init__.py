@@ -1,0 +1,94 @@
+"""The rules: what a command does, or why not.
+
+`decide` is where every rule starts. It asks whether the caller may, whether what they saw
+still stands, and hands over to the function whose name is the rule. Pure: no clock, no ids,
+no database; it runs under the company's lock, so what it refuses is refused for the state
+as it is.
+"""
+
+from __future__ import annotations
+
+from ledger import commands as c
+from ledger.decisions import comments, companies, directory, issues, labels, links, ownership, runs
+from ledger.decisions.base import Decision, current, permit
+from ledger.decisions.needs import needs
+from ledger.errors import StaleVersion
+from ledger.known import Known
+from ledger.state import Aggregate, Issue
+
+__all__ = ["Decision", "decide", "needs"]
+
+
+def decide(command: c.Command, known: Known) -> Decision:
+    """What happens next, or the rule that forbids it (raises LedgerError)."""
+    permit(command)
+    decision = _rule(command, known)
+    _unless_stale(command, known, decision)
+    return decision
+
+
+def _rule(command: c.Command, known: Known) -> Decision:
+    match command:
+        case c.CreateCompany():
+            return companies.create(command, known)
+        case c.CreateKey():
+            return companies.create_key(command, known)
+        case c.RevokeKey():
+            return companies.revoke_key(command, known)
+        case c.CreateEntry():
+            return directory.create(command, known)
+        case c.UpdateEntry():
+            return directory.update(command, known)
+        case c.ArchiveEntry():
+            return directory.archive(command, known)
+        case c.CreateIssue():
+            return issues.create(command, known)
+        case c.EditIssue():
+            return issues.edit(command, known)
+        case c.TransitionIssue():
+            return issues.transition(command, known)
+        case c.DeleteIssue():
+            return issues.delete(command, known)
+        case c.AssignIssue():
+            return ownership.assign(command, known)
+        case c.UnassignIssue():
+            return ownership.unassign(command, known)
+        case c.ReassignIssue():
+            return ownership.reassign(command, known)
+        case c.CheckOutIssue():
+            return ownership.check_out(command, known)
+        case c.ReleaseIssue():
+            return ownership.release(command, known)
+        case c.CommentOnIssue():
+            return comments.comment(command, known)
+        case c.EditComment():
+            return comments.edit(command, known)
+        case c.DeleteComment():
+            return comments.delete(command, known)
+        case c.LabelIssue():
+            return labels.label(command, known)
+        case c.UnlabelIssue():
+            return labels.unlabel(command, known)
+        case c.LinkIssue():
+            return links.link(command, known)
+        case c.UnlinkIssue():
+            return links.unlink(command, known)
+        case c.ReportCost():
+            return runs.report_cost(command, known)
+        case _:
+            raise AssertionError(f"no rule for {command!r}")
+
+
+def _unless_stale(command: c.Command, known: Known, decision: Decision) -> None:
+    """If-Match: the version that the caller saw must be the one that stands."""
+    if command.expected_version is None:
+        return
+    state: Aggregate | None = known[decision.stream]
+    version = state.version if state else 0
+    if version == command.expected_version:
+        return
+    raise StaleVersion(
+        f"You saw version {command.expected_version}, it is at {version} now. "
+        "Read it again, and decide anew.",
+        current=current(state) if isinstance(state, Issue) else {"version": version},
+    )

@@ -1,0 +1,191 @@
+"""An issue's own life: written down, edited, moved through its workflow, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ledger import commands as c
+from ledger import events as e
+from ledger.decisions.base import (
+    Decision,
+    current,
+    not_found,
+    on_issue,
+    the_actor,
+    the_entry,
+    the_issue,
+)
+from ledger.decisions.ownership import end_run, refuse_holders_rivals
+from ledger.errors import HierarchyCycle, HierarchyTooDeep, Invalid, Taken, TransitionNotAllowed
+from ledger.events import Json
+from ledger.known import Known, Prefix, prefix
+from ledger.known import external_ref as external_ref_key
+from ledger.state import Issue, sha256_of
+from ledger.workflow import HOLDABLE, STATUSES, WORKFLOWS, Workflow
+
+MAX_DEPTH = 100
+"""How many ancestors an issue may have: what a decision about parents may cost."""
+
+
+def create(command: c.CreateIssue, known: Known) -> Decision:
+    """Everything that it refers to exists, and its number is the next of its prefix."""
+    key = ("issue", command.issue_id)
+    if known[key] is not None:
+        raise Taken("This id is in use.", pointer="/id")
+    company = known.company
+    assert company is not None
+    parent = known.issue(command.parent) if command.parent is not None else None
+    if command.parent is not None and parent is None:
+        raise not_found("issue", command.parent, "/parent_id")
+    team = the_entry("team", command.team, known, "/team_id") if command.team else None
+    text = str(team.fields["issue_prefix"]) if team else company.issue_prefix
+    counter: Prefix = known[prefix(text)]
+    created = e.IssueCreated(
+        identifier=f"{text}-{counter.last_number + 1}",
+        prefix=text,
+        number=counter.last_number + 1,
+        title=command.title,
+        description=command.description,
+        status=_initial_status(command, workflow_of(known)),
+        priority=command.priority,
+        assignee=str(the_actor(command.assignee, known, "/assignee"))
+        if command.assignee
+        else None,
+        team_id=team.id if team else None,
+        project_id=_ref("project", command.project, known),
+        goal_id=_ref("goal", command.goal, known),
+        milestone_id=_ref("milestone", command.milestone, known),
+        parent_id=parent.id if parent else None,
+        label_ids=tuple(
+            dict.fromkeys(
+                the_entry("label", label, known, f"/labels/{i}").id
+                for i, label in enumerate(command.labels)
+            )
+        ),
+        due_at=command.due_at,
+        estimate=command.estimate,
+        sort_order=command.sort_order,
+        billing_code=command.billing_code,
+        external_system=command.external_ref[0] if command.external_ref else None,
+        external_id=command.external_ref[1] if command.external_ref else None,
+    )
+    if command.external_ref:
+        _refuse_taken_ref(*command.external_ref, command.issue_id, known)
+    return Decision(key, key, ((key, created),))
+
+
+def edit(command: c.EditIssue, known: Known) -> Decision:
+    """Change what is named; what stands already is no change."""
+    issue = the_issue(command, known)
+    changes: dict[str, Mapping[str, Json]] = {}
+    for name, value in command.changes.items():
+        if name == "description":
+            if (sha256_of(value) if isinstance(value, str) else None) != issue.description_sha256:
+                changes[name] = {"from_position": issue.description_position, "to": value}
+            continue
+        before, after = getattr(issue, name), _edited(issue, name, value, known)
+        if before != after:
+            changes[name] = {"from": before, "to": after}
+    return on_issue(issue, e.IssueEdited(changes=changes)) if changes else on_issue(issue)
+
+
+def transition(command: c.TransitionIssue, known: Known) -> Decision:
+    """Only along the workflow, and not under the hands of the agent at work on it."""
+    issue = the_issue(command, known)
+    workflow = workflow_of(known)
+    if command.to_status not in STATUSES:
+        raise Invalid(
+            f"There is no status {command.to_status!r}; choose one of {', '.join(STATUSES)}.",
+            pointer="/status",
+        )
+    if command.to_status == issue.status:
+        return on_issue(issue)
+    refuse_holders_rivals(command, issue)
+    if not workflow.allows(issue.status, command.to_status):
+        allowed = workflow.steps[issue.status]
+        raise TransitionNotAllowed(
+            f"{issue.identifier} is {issue.status}; from there it may become "
+            f"{', '.join(allowed)}, not {command.to_status}.",
+            current=current(issue),
+            allowed=list(allowed),
+        )
+    moved = e.IssueTransitioned(
+        from_status=issue.status, to_status=command.to_status, reason=command.reason
+    )
+    ends = command.to_status not in HOLDABLE
+    return on_issue(issue, moved, also=end_run(issue, command.to_status) if ends else None)
+
+
+def delete(command: c.DeleteIssue, known: Known) -> Decision:
+    """It leaves every list, its run ends, and its history stays."""
+    issue = the_issue(command, known)
+    deleted = e.IssueDeleted(identifier=issue.identifier, reason=command.reason)
+    return on_issue(issue, deleted, also=end_run(issue, "deleted"))
+
+
+def workflow_of(known: Known) -> Workflow:
+    """The workflow that the company chose."""
+    assert known.company is not None
+    return WORKFLOWS[known.company.workflow]
+
+
+def _initial_status(command: c.CreateIssue, workflow: Workflow) -> str:
+    if command.status is None:
+        return workflow.initial
+    if command.status not in workflow.steps:
+        raise Invalid(
+            f"There is no status {command.status!r}; choose one of {', '.join(workflow.steps)}.",
+            pointer="/status",
+        )
+    return command.status
+
+
+def _ref(kind: str, ref: str | None, known: Known) -> str | None:
+    return None if ref is None else the_entry(kind, ref, known, f"/{kind}_id").id
+
+
+def _edited(issue: Issue, name: str, value: Json, known: Known) -> Json:
+    """The value that a field takes: references become ids, and rules are asked."""
+    match name, value:
+        case ("project_id" | "goal_id" | "milestone_id"), str(ref):
+            return _ref(name.removesuffix("_id"), ref, known)
+        case "parent_id", str(ref):
+            return _parent_id(issue, ref, known)
+        case "external_ref", {"system": str(system), "id": str(external_id)}:
+            _refuse_taken_ref(system, external_id, issue.id, known)
+            return value
+        case _:
+            return value
+
+
+def _parent_id(issue: Issue, ref: str, known: Known) -> str:
+    """The parent's id, unless the issue is above it already."""
+    parent = known.issue(ref)
+    if parent is None:
+        raise not_found("issue", ref, "/parent_id")
+    above: Issue | None = parent
+    for _ in range(MAX_DEPTH):
+        if above is None:
+            return parent.id
+        if above.id == issue.id:
+            raise HierarchyCycle(
+                f"{parent.identifier} is below {issue.identifier} already, or is it; "
+                "an issue cannot be its own ancestor.",
+                pointer="/parent_id",
+                current=current(issue),
+            )
+        above = known[("issue", above.parent_id)] if above.parent_id else None
+    raise HierarchyTooDeep(
+        f"{parent.identifier} has {MAX_DEPTH} ancestors or more; choose one further up.",
+        pointer="/parent_id",
+    )
+
+
+def _refuse_taken_ref(system: str, external_id: str, issue_id: str, known: Known) -> None:
+    owner = known[external_ref_key(system, external_id)]
+    if owner not in (None, issue_id):
+        raise Taken(
+            f"Another issue has the external_ref {system}:{external_id}; use that one.",
+            pointer="/external_ref",
+            taken_by=owner,
+        )

@@ -1,0 +1,364 @@
+"""Everything that can have happened, as frozen facts.
+
+An event holds only what the command decided; who, when, through what and in which stream
+stand beside it (`Recorded`), in columns of the log. Each class has an explicit stored name,
+so that moving or renaming a class never changes history. Published events never change:
+a new shape is a new `schema_version` and an upcaster in `codec.py`.
+
+Fields are strings, integers within ±(2^53−1), booleans, None, and lists or objects of
+those. No floats: JSON libraries print them differently, and the hash must be recomputable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, NamedTuple, TypeAlias
+
+from typing_extensions import TypeAliasType
+
+from ledger.actors import Actor
+
+Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
+
+
+Changes: TypeAlias = Mapping[str, Mapping[str, Json]]
+"""Field → `{"from": …, "to": …}`; a long text has `from_position` in place of `from`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event is."""
+
+    type: ClassVar[str]
+    schema_version: ClassVar[int] = 1
+
+
+# ── company ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyCreated(Event):
+    """A tenant began, with the workflow it chose and the prefix of its identifiers."""
+
+    type = "company.created"
+    name: str
+    workflow: str
+    issue_prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCreated(Event):
+    """An API key was given out. The log holds the secret's SHA-256, as hex."""
+
+    type = "key.created"
+    role: str
+    actor: str
+    name: str | None
+    secret_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRevoked(Event):
+    """An API key stopped working."""
+
+    type = "key.revoked"
+
+
+# ── directory ──────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryCreated(Event):
+    """A user, agent, team, project, goal, milestone, label or routine was listed."""
+
+    type = "directory.entry_created"
+    kind: str
+    name: str
+    slug: str
+    fields: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryUpdated(Event):
+    """Fields of an entry changed."""
+
+    type = "directory.entry_updated"
+    kind: str
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryArchived(Event):
+    """An entry was taken off the lists; what refers to it stays."""
+
+    type = "directory.entry_archived"
+    kind: str
+    name: str
+
+
+# ── issue ──────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueCreated(Event):
+    """A unit of work was written down."""
+
+    type = "issue.created"
+    identifier: str
+    prefix: str
+    number: int
+    title: str
+    description: str | None
+    status: str
+    priority: str
+    assignee: str | None
+    team_id: str | None
+    project_id: str | None
+    goal_id: str | None
+    milestone_id: str | None
+    parent_id: str | None
+    label_ids: tuple[str, ...]
+    due_at: str | None
+    estimate: int | None
+    sort_order: str | None
+    billing_code: str | None
+    external_system: str | None
+    external_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueEdited(Event):
+    """Fields of an issue changed."""
+
+    type = "issue.edited"
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueTransitioned(Event):
+    """An issue moved to another status."""
+
+    type = "issue.transitioned"
+    from_status: str
+    to_status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueAssigned(Event):
+    """An issue was given to somebody."""
+
+    type = "issue.assigned"
+    from_assignee: str | None
+    to_assignee: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueUnassigned(Event):
+    """An issue became nobody's."""
+
+    type = "issue.unassigned"
+    from_assignee: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReassigned(Event):
+    """An issue moved to somebody else; if it was being worked on, it waits again."""
+
+    type = "issue.reassigned"
+    from_assignee: str | None
+    to_assignee: str
+    from_status: str
+    to_status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueCheckedOut(Event):
+    """An agent's run took the issue to work on it."""
+
+    type = "issue.checked_out"
+    agent_id: str
+    run_id: str
+    from_assignee: str | None
+    from_status: str
+    to_status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReleased(Event):
+    """The run that held the issue holds it no longer."""
+
+    type = "issue.released"
+    agent_id: str
+    run_id: str
+    from_assignee: str | None
+    to_assignee: str | None
+    from_status: str
+    to_status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueCommented(Event):
+    """Somebody wrote a comment."""
+
+    type = "issue.commented"
+    comment_id: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentEdited(Event):
+    """A comment's text changed; the former text is in the event at `from_position`."""
+
+    type = "issue.comment_edited"
+    comment_id: str
+    body: str
+    from_position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentDeleted(Event):
+    """A comment was taken down; its text stays in the log."""
+
+    type = "issue.comment_deleted"
+    comment_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueLabelled(Event):
+    """A label was put on an issue."""
+
+    type = "issue.labelled"
+    label_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueUnlabelled(Event):
+    """A label was taken off an issue."""
+
+    type = "issue.unlabelled"
+    label_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueLinked(Event):
+    """An issue was related to another one, which it names."""
+
+    type = "issue.linked"
+    link_id: str
+    link_type: str
+    target_id: str
+    target_identifier: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueUnlinked(Event):
+    """A link was taken away."""
+
+    type = "issue.unlinked"
+    link_id: str
+    link_type: str
+    target_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueDeleted(Event):
+    """An issue left every list. Its history stays in the log."""
+
+    type = "issue.deleted"
+    identifier: str
+    reason: str | None
+
+
+# ── run ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """One attempt at an issue by one agent began."""
+
+    type = "run.started"
+    issue_id: str
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostReported(Event):
+    """A run used a model. Money in micro-dollars; what it was for is kept as it was then."""
+
+    type = "run.cost_reported"
+    issue_id: str
+    agent_id: str
+    project_id: str | None
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_micros: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Event):
+    """An attempt ended, and why: released, reassigned, unassigned, deleted or a status."""
+
+    type = "run.ended"
+    issue_id: str
+    agent_id: str
+    exit_reason: str
+
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    cls.type: cls
+    for cls in (
+        CompanyCreated, KeyCreated, KeyRevoked,
+        EntryCreated, EntryUpdated, EntryArchived,
+        IssueCreated, IssueEdited, IssueTransitioned,
+        IssueAssigned, IssueUnassigned, IssueReassigned, IssueCheckedOut, IssueReleased,
+        IssueCommented, CommentEdited, CommentDeleted, IssueLabelled, IssueUnlabelled,
+        IssueLinked, IssueUnlinked, IssueDeleted,
+        RunStarted, CostReported, RunEnded,
+    )
+}  # fmt: skip
+"""Stored name → class; the one place where a new event is listed."""
+
+
+class Recorded(NamedTuple):
+    """An event with the columns that stand beside it in the log.
+
+    `recorded_at` is the database's time under the company's lock; `occurred_at` is when an
+    imported fact happened. Both are aware datetimes in UTC.
+    """
+
+    company_id: str
+    position: int
+    stream_id: str
+    version: int
+    event_id: str
+    event: Event
+    actor: Actor
+    on_behalf_of: Actor | None
+    key_id: str | None
+    command_id: str
+    correlation_id: str | None
+    causation_id: str | None
+    run_id: str | None
+    recorded_at: datetime
+    occurred_at: datetime | None
+    via: str
+
+    @property
+    def at(self) -> datetime:
+        """When it happened in the world: `occurred_at` where there is one."""
+        return self.occurred_at or self.recorded_at
+
+    @property
+    def author(self) -> str:
+        """Whose doing it was: the one acted for, else the actor."""
+        return str(self.on_behalf_of or self.actor)

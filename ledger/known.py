@@ -1,0 +1,281 @@
+"""What is known under the company's lock: states and look-ups, loaded once, changed by the batch.
+
+A fact has a key, a tuple such as `("issue", id)` or `("identifier", "ENG-42")`, and a value,
+which is None when there is no such thing: knowing that a name is free is knowledge too. The
+committer loads the keys that `needs` names, and what the batch itself appends is laid over
+what was loaded, so two commands in one batch see each other exactly as two batches would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+from ledger import events as e
+from ledger.actors import Actor
+from ledger.directory import slug_of
+from ledger.events import Event, Recorded
+from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run, State, evolve
+
+FactKey: TypeAlias = tuple[str, ...]
+"""A fact's name; its first item says what kind of fact, and so who loads it."""
+
+Facts: TypeAlias = Mapping[FactKey, Any]
+COMPANY: FactKey = ("company",)
+
+
+class Prefix(NamedTuple):
+    """Whose an issue prefix is (None: the company's own), and the last number given out."""
+
+    team_id: str | None
+    last_number: int
+
+
+class Missing(LookupError):
+    """A fact was asked for that nobody loaded: the next round of loading fetches it."""
+
+    def __init__(self, key: FactKey) -> None:
+        """`key` is the fact that is missing."""
+        super().__init__(key)
+        self.key = key
+
+
+@dataclass(slots=True)
+class Known:
+    """Facts that were loaded, and over them the facts that this batch made."""
+
+    loaded: Facts
+    staged: dict[FactKey, Any]
+
+    def __contains__(self, key: object) -> bool:
+        """Whether the fact is known, be it that there is no such thing."""
+        return key in self.staged or key in self.loaded
+
+    def __getitem__(self, key: FactKey) -> Any:
+        """The fact; raises Missing when it was never loaded."""
+        try:
+            return self.staged[key] if key in self.staged else self.loaded[key]
+        except KeyError:
+            raise Missing(key) from None
+
+    def peek(self, key: FactKey) -> Any:
+        """The fact, or None when it is not known yet."""
+        return self.staged[key] if key in self.staged else self.loaded.get(key)
+
+    @property
+    def company(self) -> Company | None:
+        """The tenant itself; None before its first event."""
+        company: Company | None = self[COMPANY]
+        return company
+
+    def issue(self, ref: str) -> Issue | None:
+        """The issue with this id or identifier, unless it was deleted."""
+        issue_id = ref if is_id(ref) else self[identifier(ref)]
+        issue: Issue | None = self[("issue", issue_id)] if issue_id else None
+        return issue if issue and issue.deleted_at is None else None
+
+    def entry(self, kind: str, ref: str) -> Entry | None:
+        """The entry of this kind with this id or slug, unless it is archived."""
+        entry_id = ref if is_id(ref) else self[slug(kind, ref)]
+        entry: Entry | None = self[("entry", entry_id)] if entry_id else None
+        return entry if entry and entry.kind == kind and entry.archived_at is None else None
+
+    def actor(self, named: Actor) -> Actor | None:
+        """The actor that `named` means: one with an API key, or one in the directory."""
+        if self[holder_of_key(named)]:
+            return named
+        entry = self.entry(named.type, named.id)
+        return Actor(named.type, entry.id) if entry else None
+
+    def run(self, run_id: str) -> Run | None:
+        """The run with this id."""
+        run: Run | None = self[("run", run_id)]
+        return run
+
+    def key(self, key_id: str) -> Key | None:
+        """The API key with this id."""
+        key: Key | None = self[("key", key_id)]
+        return key
+
+    def comment(self, comment_id: str) -> Comment | None:
+        """The comment with this id, unless it was deleted."""
+        comment: Comment | None = self[("comment", comment_id)]
+        return comment if comment and comment.deleted_at is None else None
+
+    def link(self, link_id: str) -> Link | None:
+        """The link with this id."""
+        link: Link | None = self[("link", link_id)]
+        return link
+
+    def record(self, recorded: Recorded) -> None:
+        """Stages what an event changes: the state of its stream, and every look-up."""
+        key = stream_of(recorded.event, recorded.stream_id)
+        before = self[key]
+        after = evolve(before, recorded)
+        self.staged[key] = after
+        self.staged.update(_lookups(recorded, before, after, self))
+
+
+# ── keys ───────────────────────────────────────────────────────────────────────────────
+
+
+def is_id(ref: str) -> bool:
+    """Whether a reference is an id of ours (a UUID) rather than a name."""
+    return len(ref) == 36 and ref[8] == ref[13] == ref[18] == ref[23] == "-" and _is_uuid(ref)
+
+
+def identifier(ref: str) -> FactKey:
+    """The issue id of an identifier such as `ENG-42`."""
+    return ("identifier", ref.upper())
+
+
+def external_ref(system: str, external_id: str) -> FactKey:
+    """The issue id of another system's id."""
+    return ("external_ref", system, external_id)
+
+
+def slug(kind: str, ref: str) -> FactKey:
+    """The entry id of a slug; a label may be called by its name as well."""
+    return ("slug", kind, slug_of(ref) if kind == "label" else ref.lower())
+
+
+def prefix(text: str) -> FactKey:
+    """Whose an issue prefix is."""
+    return ("prefix", text)
+
+
+def holder_of_key(actor: Actor) -> FactKey:
+    """Whether an actor was ever given an API key."""
+    return ("actor", str(actor))
+
+
+def link_between(issue_id: str, link_type: str, target_id: str) -> FactKey:
+    """The link id of a relation."""
+    return ("relation", issue_id, link_type, target_id)
+
+
+_STREAMS = {
+    "company": "company",
+    "key": "key",
+    "directory": "entry",
+    "issue": "issue",
+    "run": "run",
+}
+
+
+def stream_of(event: Event, stream_id: str) -> FactKey:
+    """The state that an event of this stream changes."""
+    kind = _STREAMS[event.type.partition(".")[0]]
+    return COMPANY if kind == "company" else (kind, stream_id)
+
+
+def touched_by(event: Event, stream_id: str) -> Iterator[FactKey]:
+    """The facts that must be known before `Known.record` takes this event."""
+    yield stream_of(event, stream_id)
+    match event:
+        case e.CommentEdited() | e.CommentDeleted():
+            yield ("comment", event.comment_id)
+        case e.IssueCreated():
+            yield prefix(event.prefix)
+        case (
+            e.EntryCreated(fields={"issue_prefix": str(new)})
+            | e.EntryUpdated(changes={"issue_prefix": {"to": str(new)}})
+        ):
+            yield prefix(new)
+
+
+def _is_uuid(ref: str) -> bool:
+    try:
+        UUID(ref)
+    except ValueError:
+        return False
+    return ref == ref.lower()
+
+
+# ── what an event changes beside its own stream ────────────────────────────────────────
+
+
+def _lookups(
+    recorded: Recorded, before: State | None, after: State, known: Known
+) -> dict[FactKey, Any]:
+    event = recorded.event
+    match event, after:
+        case e.CompanyCreated(), Company():
+            return {prefix(after.issue_prefix): Prefix(None, 0)}
+        case e.KeyCreated(), Key():
+            return {("actor", after.actor): True}
+        case (e.EntryCreated() | e.EntryUpdated() | e.EntryArchived()), Entry():
+            return _entry_lookups(before, after, known)
+        case (e.IssueCreated() | e.IssueEdited() | e.IssueDeleted()), Issue():
+            return _issue_lookups(event, before, after, known)
+        case (e.IssueCommented() | e.CommentEdited() | e.CommentDeleted()), _:
+            return {("comment", event.comment_id): _comment(recorded, known)}
+        case e.IssueLinked(), _:
+            return {
+                ("link", event.link_id): Link(
+                    id=event.link_id,
+                    issue_id=recorded.stream_id,
+                    link_type=event.link_type,
+                    target_id=event.target_id,
+                    created_at=recorded.at,
+                    created_by=recorded.author,
+                ),
+                link_between(recorded.stream_id, event.link_type, event.target_id): event.link_id,
+            }
+        case e.IssueUnlinked(), _:
+            return {
+                ("link", event.link_id): None,
+                link_between(recorded.stream_id, event.link_type, event.target_id): None,
+            }
+        case _:
+            return {}
+
+
+def _entry_lookups(before: State | None, entry: Entry, known: Known) -> dict[FactKey, Any]:
+    facts: dict[FactKey, Any] = {}
+    if isinstance(before, Entry) and before.slug != entry.slug:
+        facts[("slug", entry.kind, before.slug)] = None
+    facts[("slug", entry.kind, entry.slug)] = None if entry.archived_at else entry.id
+    former = before.fields.get("issue_prefix") if isinstance(before, Entry) else None
+    match entry.fields.get("issue_prefix"):
+        case str(new) if new != former and known[prefix(new)] is None:
+            facts[prefix(new)] = Prefix(entry.id, 0)
+    return facts
+
+
+def _issue_lookups(
+    event: Event, before: State | None, issue: Issue, known: Known
+) -> dict[FactKey, Any]:
+    facts: dict[FactKey, Any] = {}
+    if isinstance(event, e.IssueCreated):
+        facts[identifier(issue.identifier)] = issue.id
+        owner: Prefix = known[prefix(event.prefix)]
+        facts[prefix(event.prefix)] = owner._replace(last_number=event.number)
+    for state, value in ((before, None), (issue, None if issue.deleted_at else issue.id)):
+        if isinstance(state, Issue) and state.external_system and state.external_id:
+            facts[external_ref(state.external_system, state.external_id)] = value
+    return facts
+
+
+def _comment(recorded: Recorded, known: Known) -> Comment:
+    event = recorded.event
+    match event:
+        case e.IssueCommented():
+            return Comment(
+                id=event.comment_id,
+                issue_id=recorded.stream_id,
+                author=recorded.author,
+                text_position=recorded.position,
+                created_position=recorded.position,
+                created_at=recorded.at,
+            )
+        case e.CommentEdited():
+            comment: Comment = known[("comment", event.comment_id)]
+            return replace(comment, edited_at=recorded.at, text_position=recorded.position)
+        case e.CommentDeleted():
+            comment = known[("comment", event.comment_id)]
+            return replace(comment, deleted_at=recorded.at)
+        case _:
+            raise AssertionError(f"{event.type} is not about a comment")

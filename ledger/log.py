@@ -1,0 +1,130 @@
+"""Reading the log: events in position order, in short statements.
+
+Whoever reads long (a rebuild, an export, a proof) reads page by page, because one open
+snapshot makes every update of the company's row dearer for as long as it lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from ledger.actors import Actor
+from ledger.codec import canonical, decode
+from ledger.database import Connection, Pool
+from ledger.events import Json, Recorded
+from ledger.sql import beside
+
+_SQL = beside(__file__)
+PAGE = 1000
+"""Events a page, unless asked otherwise."""
+
+
+class Stored(NamedTuple):
+    """An event with what proves it."""
+
+    recorded: Recorded
+    data: dict[str, Json]
+    salt: bytes
+    data_hash: bytes
+    leaf: bytes
+
+    @property
+    def canonical_data(self) -> bytes:
+        """The bytes that data_hash was computed from, made anew from the row."""
+        return canonical(self.data)
+
+
+class End(NamedTuple):
+    """Where a company's log ends."""
+
+    company_id: str
+    position: int
+    epoch: int
+    last_at: datetime
+
+
+async def head(connection: Connection | Pool, company_id: str) -> int | None:
+    """The position of the last event; None if there is no such company."""
+    position: int | None = await connection.fetchval(_SQL.head, company_id)
+    return position
+
+
+async def ends(connection: Connection | Pool) -> list[End]:
+    """Where each company's log ends, in the order in which their locks are taken."""
+    return [
+        End(str(row["company_id"]), row["head"], row["epoch"], row["last_at"])
+        for row in await connection.fetch(_SQL.ends)
+    ]
+
+
+async def page(
+    connection: Connection | Pool,
+    company_id: str,
+    after: int,
+    *,
+    limit: int = PAGE,
+    until: int | None = None,
+    stream_id: str | None = None,
+    types: list[str] | None = None,
+) -> list[Stored]:
+    """Events after a position, oldest first; `until` is the last position wanted."""
+    rows = await connection.fetch(_SQL.page, company_id, after, limit, until, stream_id, types)
+    return [stored_from(row) for row in rows]
+
+
+async def walk(
+    connection: Connection | Pool,
+    company_id: str,
+    after: int = 0,
+    *,
+    until: int | None = None,
+    stream_id: str | None = None,
+) -> AsyncIterator[Stored]:
+    """Every event after a position, page by page, up to `until` or the head at the end."""
+    while True:
+        events = await page(connection, company_id, after, until=until, stream_id=stream_id)
+        for stored in events:
+            yield stored
+        if len(events) < PAGE:
+            return
+        after = events[-1].recorded.position
+
+
+async def first_names(
+    connection: Connection | Pool, company_id: str, stream_ids: list[str]
+) -> dict[str, str]:
+    """What streams were called when they began: an issue's identifier, an entry's name."""
+    rows = await connection.fetch(_SQL.first_names, company_id, stream_ids)
+    return {str(row["stream_id"]): row["name"] for row in rows if row["name"]}
+
+
+def stored_from(row: asyncpg.Record) -> Stored:
+    """The event that a row of the log holds."""
+    behalf = row["on_behalf_of"]
+    recorded = Recorded(
+        company_id=str(row["company_id"]),
+        position=row["position"],
+        stream_id=str(row["stream_id"]),
+        version=row["version"],
+        event_id=str(row["event_id"]),
+        event=decode(row["type"], row["schema_version"], row["data"]),
+        actor=Actor(row["actor_type"], row["actor_id"]),
+        on_behalf_of=Actor.parse(behalf) if behalf else None,
+        key_id=_text(row["key_id"]),
+        command_id=str(row["command_id"]),
+        correlation_id=row["correlation_id"],
+        causation_id=row["causation_id"],
+        run_id=_text(row["run_id"]),
+        recorded_at=row["recorded_at"],
+        occurred_at=row["occurred_at"],
+        via=row["via"],
+    )
+    return Stored(recorded, row["data"], row["salt"], row["data_hash"], row["leaf"])
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

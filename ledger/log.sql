@@ -1,0 +1,27 @@
+-- name: head
+-- The last position of a company's log.
+SELECT head FROM company_heads WHERE company_id = $1;
+
+-- name: ends
+-- Every company's end of the log, in lock order.
+SELECT company_id, head, epoch, last_at FROM company_heads ORDER BY company_id;
+
+-- name: page
+-- Events after a position, oldest first, optionally of one stream or of some types.
+SELECT company_id, position, stream_id, version, event_id, type, schema_version,
+       actor_type, actor_id, on_behalf_of, key_id, command_id, correlation_id, causation_id,
+       run_id, recorded_at, occurred_at, via, data, salt, data_hash, leaf
+FROM events
+WHERE company_id = $1
+  AND position > $2
+  AND ($4::bigint IS NULL OR position <= $4)
+  AND ($5::uuid IS NULL OR stream_id = $5)
+  AND ($6::text[] IS NULL OR type = ANY ($6))
+ORDER BY position
+LIMIT $3;
+
+-- name: first_names
+-- What streams were called by their first events, which never change.
+SELECT stream_id, coalesce(data ->> 'identifier', data ->> 'name') AS name
+FROM events
+WHERE company_id = $1 AND stream_id = ANY ($2::uuid[]) AND version = 1;

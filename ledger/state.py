@@ -1,0 +1,338 @@
+"""What a decision needs to know of each aggregate, and how events change it.
+
+State is short by construction: no comment's text, no description, nothing whose size grows
+with an issue's history. It is also what the inline read models write, a row a state, so
+that the rows agents read back are the rows that decisions are taken from.
+
+`evolve` never refuses: what is in the log has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+from ledger import events as e
+from ledger.events import Json, Recorded
+from ledger.workflow import FINISHED, HOLDABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """What every state has: its id, its stream's version, and when it began and changed."""
+
+    id: str
+    version: int
+    created_position: int
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company(Aggregate):
+    """A tenant."""
+
+    name: str
+    workflow: str
+    issue_prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key(Aggregate):
+    """An API key."""
+
+    role: str
+    actor: str
+    name: str | None
+    secret_sha256: str
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(Aggregate):
+    """An entry of the directory."""
+
+    kind: str
+    name: str
+    slug: str
+    fields: Mapping[str, Json]
+    archived_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue(Aggregate):
+    """A unit of work. Of its description: the event that last set it, and its SHA-256."""
+
+    identifier: str
+    title: str
+    status: str
+    priority: str
+    assignee: str | None
+    holder_agent_id: str | None = None
+    holder_run_id: str | None = None
+    held_since: datetime | None = None
+    team_id: str | None
+    project_id: str | None
+    goal_id: str | None
+    milestone_id: str | None
+    parent_id: str | None
+    label_ids: tuple[str, ...]
+    due_at: str | None
+    estimate: int | None
+    sort_order: str | None
+    billing_code: str | None
+    external_system: str | None
+    external_id: str | None
+    description_position: int | None
+    description_sha256: str | None
+    comment_count: int = 0
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def external_ref(self) -> dict[str, Json] | None:
+        """`{"system", "id"}`, or None."""
+        if self.external_system is None:
+            return None
+        return {"system": self.external_system, "id": self.external_id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Aggregate):
+    """One attempt at an issue by one agent, with the sum of what it reported."""
+
+    issue_id: str
+    agent_id: str
+    ended_at: datetime | None = None
+    exit_reason: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_micros: int = 0
+
+
+State: TypeAlias = Company | Key | Entry | Issue | Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """What a decision needs of a comment: whose it is, and which event last set its text."""
+
+    id: str
+    issue_id: str
+    author: str
+    text_position: int
+    created_position: int
+    created_at: datetime
+    edited_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A relation of `issue_id` to `target_id`, kept in the stream of `issue_id`."""
+
+    id: str
+    issue_id: str
+    link_type: str
+    target_id: str
+    created_at: datetime
+    created_by: str
+
+
+def evolve(state: State | None, recorded: Recorded) -> State:
+    """The state after one more event of its stream; `state` is None before the first."""
+    event = recorded.event
+    match event:
+        case e.CompanyCreated():
+            return Company(
+                **_born(recorded),
+                name=event.name,
+                workflow=event.workflow,
+                issue_prefix=event.issue_prefix,
+            )
+        case e.KeyCreated():
+            return Key(
+                **_born(recorded),
+                role=event.role,
+                actor=event.actor,
+                name=event.name,
+                secret_sha256=event.secret_sha256,
+            )
+        case e.EntryCreated():
+            return Entry(
+                **_born(recorded),
+                kind=event.kind,
+                name=event.name,
+                slug=event.slug,
+                fields=event.fields,
+            )
+        case e.RunStarted():
+            return Run(**_born(recorded), issue_id=event.issue_id, agent_id=event.agent_id)
+        case e.IssueCreated():
+            return _issue_created(event, recorded)
+    assert state is not None, f"{event.type} is no first event"
+    return replace(
+        state, version=recorded.version, updated_at=recorded.at, **_changes(state, recorded)
+    )
+
+
+def _born(recorded: Recorded) -> dict[str, Any]:
+    return {
+        "id": recorded.stream_id,
+        "version": recorded.version,
+        "created_position": recorded.position,
+        "created_at": recorded.at,
+        "created_by": recorded.author,
+        "updated_at": recorded.at,
+    }
+
+
+def _issue_created(event: e.IssueCreated, recorded: Recorded) -> Issue:
+    return Issue(
+        **_born(recorded),
+        identifier=event.identifier,
+        title=event.title,
+        status=event.status,
+        priority=event.priority,
+        assignee=event.assignee,
+        team_id=event.team_id,
+        project_id=event.project_id,
+        goal_id=event.goal_id,
+        milestone_id=event.milestone_id,
+        parent_id=event.parent_id,
+        label_ids=event.label_ids,
+        due_at=event.due_at,
+        estimate=event.estimate,
+        sort_order=event.sort_order,
+        billing_code=event.billing_code,
+        external_system=event.external_system,
+        external_id=event.external_id,
+        **_described(event.description, recorded.position),
+        **_clocks(None, None, event.status, recorded.at),
+    )
+
+
+def _changes(state: State, recorded: Recorded) -> dict[str, Any]:
+    """The fields that an event after the first sets."""
+    event, at = recorded.event, recorded.at
+    match state, event:
+        case Key(), e.KeyRevoked():
+            return {"revoked_at": at}
+        case Entry(), e.EntryUpdated():
+            return _entry_updated(state, event)
+        case Entry(), e.EntryArchived():
+            return {"archived_at": at}
+        case Run(), e.CostReported():
+            return {
+                "input_tokens": state.input_tokens + event.input_tokens,
+                "output_tokens": state.output_tokens + event.output_tokens,
+                "cached_tokens": state.cached_tokens + event.cached_tokens,
+                "cost_micros": state.cost_micros + event.cost_micros,
+            }
+        case Run(), e.RunEnded():
+            return {"ended_at": at, "exit_reason": event.exit_reason}
+        case Issue(), _:
+            return _issue_changes(state, recorded)
+        case _:
+            raise AssertionError(f"{event.type} in the stream of {state!r}")
+
+
+def _entry_updated(entry: Entry, event: e.EntryUpdated) -> dict[str, Any]:
+    new = {name: change["to"] for name, change in event.changes.items()}
+    own = {name: new.pop(name) for name in ("name", "slug") if name in new}
+    return {**own, "fields": {**entry.fields, **new}}
+
+
+def _issue_changes(issue: Issue, recorded: Recorded) -> dict[str, Any]:
+    event, at = recorded.event, recorded.at
+    match event:
+        case e.IssueEdited():
+            return _issue_edited(event, recorded)
+        case e.IssueTransitioned():
+            return _moved(issue, event.to_status, at)
+        case e.IssueAssigned():
+            return {"assignee": event.to_assignee}
+        case e.IssueUnassigned():
+            return {"assignee": None, **_NOBODY}
+        case e.IssueReassigned():
+            return {
+                **_moved(issue, event.to_status, at),
+                "assignee": event.to_assignee,
+                **_NOBODY,
+            }
+        case e.IssueCheckedOut():
+            return {
+                **_moved(issue, event.to_status, at),
+                "assignee": f"agent:{event.agent_id}",
+                "holder_agent_id": event.agent_id,
+                "holder_run_id": event.run_id,
+                "held_since": at,
+            }
+        case e.IssueReleased():
+            return {
+                **_moved(issue, event.to_status, at),
+                "assignee": event.to_assignee,
+                **_NOBODY,
+            }
+        case e.IssueCommented():
+            return {"comment_count": issue.comment_count + 1}
+        case e.CommentDeleted():
+            return {"comment_count": issue.comment_count - 1}
+        case e.IssueLabelled():
+            return {"label_ids": (*issue.label_ids, event.label_id)}
+        case e.IssueUnlabelled():
+            return {"label_ids": tuple(i for i in issue.label_ids if i != event.label_id)}
+        case e.IssueDeleted():
+            return {"deleted_at": at, **_NOBODY}
+        case e.CommentEdited() | e.IssueLinked() | e.IssueUnlinked():
+            return {}
+        case _:
+            raise AssertionError(f"{event.type} in the stream of an issue")
+
+
+def _issue_edited(event: e.IssueEdited, recorded: Recorded) -> dict[str, Any]:
+    new: dict[str, Any] = {name: change["to"] for name, change in event.changes.items()}
+    if "description" in new:
+        new.update(_described(new.pop("description"), recorded.position))
+    if "external_ref" in new:
+        ref = new.pop("external_ref") or {}
+        new["external_system"], new["external_id"] = ref.get("system"), ref.get("id")
+    return new
+
+
+def _described(text: str | None, position: int) -> dict[str, Any]:
+    if text is None:
+        return {"description_position": None, "description_sha256": None}
+    return {"description_position": position, "description_sha256": sha256_of(text)}
+
+
+def sha256_of(text: str) -> str:
+    """How state remembers a long text: enough to tell whether another one differs."""
+    return sha256(text.encode()).hexdigest()
+
+
+def _moved(issue: Issue, to_status: str, at: datetime) -> dict[str, Any]:
+    return {
+        "status": to_status,
+        **_clocks(issue.started_at, issue.completed_at, to_status, at),
+        **({} if to_status in HOLDABLE else _NOBODY),
+    }
+
+
+_NOBODY: dict[str, Any] = {"holder_agent_id": None, "holder_run_id": None, "held_since": None}
+
+
+def _clocks(
+    started_at: datetime | None, completed_at: datetime | None, status: str, at: datetime
+) -> dict[str, Any]:
+    """Started when work first began; completed while finished, since it finished."""
+    return {
+        "started_at": at if started_at is None and status == "in_progress" else started_at,
+        "completed_at": (completed_at or at) if status in FINISHED else None,
+    }

@@ -1,0 +1,117 @@
+"""What goes into the committer, and what comes out of it.
+
+A submission is one or more commands that happen together or not at all. Its outcome tells,
+for each command, the thing it was about as it is right after it. An outcome can be written
+down and read again, which is how a repeated Idempotency-Key gets the first reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import orjson
+from pydantic import TypeAdapter
+
+from ledger.actors import Actor
+from ledger.commands import Command, CommentOnIssue, CreateIssue, EditComment, EditIssue
+from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run
+
+Subject: TypeAlias = Company | Key | Entry | Issue | Run | Comment | Link
+SubjectKind = Literal["company", "key", "entry", "issue", "run", "comment", "link"]
+
+_CLASSES: Mapping[str, Any] = {
+    "company": Company,
+    "key": Key,
+    "entry": Entry,
+    "issue": Issue,
+    "run": Run,
+    "comment": Comment,
+    "link": Link,
+}
+_READERS = {kind: TypeAdapter(cls).validate_python for kind, cls in _CLASSES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a submission comes from: the columns of the log that are not the event's own."""
+
+    via: str
+    on_behalf_of: Actor | None = None
+    key_id: str | None = None
+    run_id: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    occurred_at: datetime | None = None
+
+
+class IdempotencyKey(NamedTuple):
+    """The caller's key, theirs alone, and the SHA-256 of the request that it stands for.
+
+    `item` is the command's place in a list of commands that shares one key, else 0.
+    """
+
+    actor: str
+    key: str
+    request_sha256: bytes
+    item: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """Commands of one company that are accepted together; `size_bytes` is their share of a batch."""
+
+    commands: tuple[Command, ...]
+    provenance: Provenance
+    idempotency_key: IdempotencyKey | None = None
+    size_bytes: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one command was about, as it is now.
+
+    `text` is the long text that the command itself set; others are not loaded to answer.
+    `version` is that of the stream that If-Match names; `appended` how many events it took.
+    """
+
+    kind: SubjectKind
+    subject: Subject
+    text: str | None
+    version: int
+    appended: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The results of a submission, as of `position`: its last event, else the log's head."""
+
+    results: tuple[Result, ...]
+    position: int
+    replayed: bool = False
+
+    def to_json(self) -> bytes:
+        """The outcome, as it is kept for a repeated Idempotency-Key."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        """The outcome that `to_json` wrote down, marked as replayed."""
+        results = tuple(
+            Result(**{**result, "subject": _READERS[result["kind"]](result["subject"])})
+            for result in data["results"]
+        )
+        return cls(results=results, position=data["position"], replayed=True)
+
+
+def text_of(command: Command) -> str | None:
+    """The long text that a command sets, for its own reply to repeat."""
+    match command:
+        case CreateIssue(description=text) | CommentOnIssue(body=text) | EditComment(body=text):
+            return text
+        case EditIssue(changes={"description": str(text)}):
+            return text
+        case _:
+            return None

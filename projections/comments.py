@@ -1,0 +1,57 @@
+"""Inline read model: comments on issues."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ledger import events as e
+from ledger.database import Connection
+from ledger.events import Recorded
+from ledger.known import FactKey
+from ledger.sql import beside
+from ledger.state import Comment
+from projections.rows import columns_of, reader
+
+_SQL = beside(__file__)
+_FIELDS = (
+    "id", "issue_id", "author", "text_position", "created_position", "created_at",
+    "edited_at", "deleted_at",
+)  # fmt: skip
+read_comment = reader(Comment, "comment_id")
+
+
+class Comments:
+    """Keeps `comments`."""
+
+    name = "comments"
+    tables = ("comments",)
+    loads = frozenset({"comment"})
+
+    async def load(
+        self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
+    ) -> Mapping[FactKey, Any]:
+        """Comments by id, deleted ones too, without their texts."""
+        rows = await connection.fetch(_SQL.comments, company_id, [key[1] for key in keys])
+        return {("comment", str(row["comment_id"])): read_comment(row) for row in rows}
+
+    async def save(
+        self,
+        connection: Connection,
+        company_id: str,
+        recorded: Sequence[Recorded],
+        facts: Mapping[FactKey, Any],
+    ) -> None:
+        """Writes the comments that changed, with the texts that the events set."""
+        comments: list[Comment] = [value for key, value in facts.items() if key[0] == "comment"]
+        if not comments:
+            return
+        texts = {
+            r.event.comment_id: r.event.body
+            for r in recorded
+            if isinstance(r.event, e.IssueCommented | e.CommentEdited)
+        }
+        bodies = [None if c.deleted_at else texts.get(c.id) for c in comments]
+        await connection.execute(
+            _SQL.save_comments, company_id, *columns_of(comments, _FIELDS), bodies
+        )

@@ -1,0 +1,71 @@
+"""Inline read model: the directory, and the prefixes that number issues."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from ledger.database import Connection
+from ledger.events import Recorded
+from ledger.known import FactKey, Prefix
+from ledger.sql import beside
+from ledger.state import Entry
+from projections.rows import columns_of, reader
+
+_SQL = beside(__file__)
+_FIELDS = (
+    "id", "version", "kind", "name", "slug", "fields", "archived_at",
+    "created_position", "created_at", "created_by", "updated_at",
+)  # fmt: skip
+read_entry = reader(Entry, "entry_id")
+
+
+class Directory:
+    """Keeps `directory` and `issue_prefixes`."""
+
+    name = "directory"
+    tables = ("directory", "issue_prefixes")
+    loads = frozenset({"entry", "slug", "prefix"})
+
+    async def load(
+        self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
+    ) -> Mapping[FactKey, Any]:
+        """Entries by id, ids by kind and slug, and prefixes with their counters."""
+        match kind:
+            case "entry":
+                rows = await connection.fetch(_SQL.entries, company_id, [key[1] for key in keys])
+                return {("entry", str(row["entry_id"])): read_entry(row) for row in rows}
+            case "slug":
+                kinds, slugs = [key[1] for key in keys], [key[2] for key in keys]
+                rows = await connection.fetch(_SQL.slugs, company_id, kinds, slugs)
+                return {("slug", r["kind"], r["slug"]): str(r["entry_id"]) for r in rows}
+            case _:
+                rows = await connection.fetch(_SQL.prefixes, company_id, [key[1] for key in keys])
+                return {("prefix", row["prefix"]): _prefix(row) for row in rows}
+
+    async def save(
+        self,
+        connection: Connection,
+        company_id: str,
+        recorded: Sequence[Recorded],
+        facts: Mapping[FactKey, Any],
+    ) -> None:
+        """Writes the entries and the counters that changed."""
+        if entries := [value for key, value in facts.items() if key[0] == "entry"]:
+            columns = columns_of(entries, _FIELDS)
+            await connection.execute(_SQL.save_entries, company_id, *columns)
+        if prefixes := [(key[1], value) for key, value in facts.items() if key[0] == "prefix"]:
+            await connection.execute(
+                _SQL.save_prefixes,
+                company_id,
+                [text for text, _ in prefixes],
+                [prefix.team_id for _, prefix in prefixes],
+                [prefix.last_number for _, prefix in prefixes],
+            )
+
+
+def _prefix(row: asyncpg.Record) -> Prefix:
+    team_id = row["team_id"]
+    return Prefix(None if team_id is None else str(team_id), row["last_number"])

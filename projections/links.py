@@ -1,0 +1,55 @@
+"""Inline read model: links between issues."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ledger.database import Connection
+from ledger.events import Recorded
+from ledger.known import FactKey
+from ledger.sql import beside
+from ledger.state import Link
+from projections.rows import columns_of, reader
+
+_SQL = beside(__file__)
+_FIELDS = ("id", "issue_id", "link_type", "target_id", "created_at", "created_by")
+read_link = reader(Link, "link_id")
+
+
+class Links:
+    """Keeps `links`."""
+
+    name = "links"
+    tables = ("links",)
+    loads = frozenset({"link", "relation"})
+
+    async def load(
+        self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
+    ) -> Mapping[FactKey, Any]:
+        """Links by id, and ids of links by what they relate."""
+        if kind == "link":
+            rows = await connection.fetch(_SQL.links, company_id, [key[1] for key in keys])
+            return {("link", str(row["link_id"])): read_link(row) for row in rows}
+        parts = [[key[i] for key in keys] for i in (1, 2, 3)]
+        rows = await connection.fetch(_SQL.relations, company_id, *parts)
+        return {
+            ("relation", str(r["issue_id"]), r["link_type"], str(r["target_id"])): str(r["link_id"])
+            for r in rows
+        }
+
+    async def save(
+        self,
+        connection: Connection,
+        company_id: str,
+        recorded: Sequence[Recorded],
+        facts: Mapping[FactKey, Any],
+    ) -> None:
+        """Takes away the links that are gone, then writes those that came."""
+        links = {key[1]: value for key, value in facts.items() if key[0] == "link"}
+        gone = [link_id for link_id, link in links.items() if link is None]
+        here = [link for link in links.values() if link is not None]
+        if gone:
+            await connection.execute(_SQL.delete_links, company_id, gone)
+        if here:
+            await connection.execute(_SQL.insert_links, company_id, *columns_of(here, _FIELDS))

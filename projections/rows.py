@@ -1,0 +1,66 @@
+"""Between states and rows: a state's fields are its row's columns.
+
+The one difference is the id, whose column says what it is an id of (`issue_id`), and times
+that events hold as text, which are timestamps in a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from ledger.codec import timestamp
+
+S = TypeVar("S")
+
+
+def reader(
+    cls: type[S], id_column: str, columns: Mapping[str, str] | None = None
+) -> Callable[[asyncpg.Record], S]:
+    """What turns a row into a state; `columns` names those that differ from their fields."""
+    sources = [(f.name, f.name) for f in fields(cls)]  # type: ignore[arg-type]
+    renamed = {"id": id_column, **(columns or {})}
+    pairs = [(name, renamed.get(name, column)) for name, column in sources]
+
+    def read(row: asyncpg.Record) -> S:
+        return cls(**{name: _plain(row[column]) for name, column in pairs})
+
+    return read
+
+
+def columns_of(states: Iterable[Any], names: Sequence[str]) -> list[list[Any]]:
+    """The states' fields as columns, in the order of `names`; none gives empty columns."""
+    rows = [[_stored(getattr(state, name)) for name in names] for state in states]
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
+
+
+def moment(text: str | None) -> datetime | None:
+    """The time that an event holds as text."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def text_of(moment: datetime | None) -> str | None:
+    """The text in which events hold a time."""
+    return None if moment is None else timestamp(moment)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, list):
+        return tuple(_plain(item) for item in value)
+    return value
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return "{" + ",".join(value) + "}"
+    if isinstance(value, Mapping):
+        return orjson.dumps(value).decode()
+    return value

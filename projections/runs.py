@@ -1,0 +1,47 @@
+"""Inline read model: runs, with the sum of what each reported."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ledger.database import Connection
+from ledger.events import Recorded
+from ledger.known import FactKey
+from ledger.sql import beside
+from ledger.state import Run
+from projections.rows import columns_of, reader
+
+_SQL = beside(__file__)
+_FIELDS = (
+    "id", "version", "issue_id", "agent_id", "ended_at", "exit_reason",
+    "input_tokens", "output_tokens", "cached_tokens", "cost_micros",
+    "created_position", "created_at", "created_by", "updated_at",
+)  # fmt: skip
+read_run = reader(Run, "run_id")
+
+
+class Runs:
+    """Keeps `runs`."""
+
+    name = "runs"
+    tables = ("runs",)
+    loads = frozenset({"run"})
+
+    async def load(
+        self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
+    ) -> Mapping[FactKey, Any]:
+        """Runs by id."""
+        rows = await connection.fetch(_SQL.runs, company_id, [key[1] for key in keys])
+        return {("run", str(row["run_id"])): read_run(row) for row in rows}
+
+    async def save(
+        self,
+        connection: Connection,
+        company_id: str,
+        recorded: Sequence[Recorded],
+        facts: Mapping[FactKey, Any],
+    ) -> None:
+        """Writes the runs that changed."""
+        if runs := [value for key, value in facts.items() if key[0] == "run"]:
+            await connection.execute(_SQL.save_runs, company_id, *columns_of(runs, _FIELDS))
