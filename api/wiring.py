@@ -18,12 +18,16 @@ from ledger.database import Pool, committer_pool, reader_pool
 from ledger.ids import new_id, new_secret, prefix_of_name, sha256_hex
 from ledger.notify import Notifier
 from ledger.submission import Outcome, Provenance, Submission
+from projections.activity import Activity
 from projections.comments import Comments
 from projections.companies import Companies
+from projections.costs import Costs
 from projections.directory import Directory
 from projections.issues import Issues
 from projections.links import Links
+from projections.projector import FollowingModel
 from projections.runs import Runs
+from projections.shadow import Models
 
 INLINE: Sequence[InlineModel] = (
     Companies(),
@@ -34,6 +38,12 @@ INLINE: Sequence[InlineModel] = (
     Runs(),
 )
 """Written in the command's own transaction, in this order."""
+
+FOLLOWING: Sequence[FollowingModel] = (Activity(), Costs())
+"""Moved along the log by the projector."""
+
+MODELS = Models(INLINE, FOLLOWING)
+"""Every read model there is."""
 
 OPERATOR = Actor("system", "cli")
 """Who acts when somebody with the database at hand uses the shell."""

@@ -56,6 +56,16 @@ class CreateKey(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RenameKey(Command):
+    """Call an API key something else."""
+
+    name = "rename_key"
+    permission = Permission.ADMINISTER
+    key_id: str
+    key_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeKey(Command):
     """Stop an API key."""
 

@@ -134,6 +134,7 @@ def _settings(role: str, settings: dict[str, str]) -> dict[str, str]:
         "role": role,
         "search_path": _SEARCH_PATH,
         "timezone": "UTC",
+        "datestyle": "ISO",
         "application_name": "ledger",
         **settings,
     }

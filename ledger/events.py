@@ -60,6 +60,15 @@ class KeyCreated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRenamed(Event):
+    """An API key got another name; nothing else of a key changes."""
+
+    type = "key.renamed"
+    from_name: str | None
+    to_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRevoked(Event):
     """An API key stopped working."""
 
@@ -317,7 +326,7 @@ class RunEnded(Event):
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.type: cls
     for cls in (
-        CompanyCreated, KeyCreated, KeyRevoked,
+        CompanyCreated, KeyCreated, KeyRenamed, KeyRevoked,
         EntryCreated, EntryUpdated, EntryArchived,
         IssueCreated, IssueEdited, IssueTransitioned,
         IssueAssigned, IssueUnassigned, IssueReassigned, IssueCheckedOut, IssueReleased,

@@ -222,6 +222,8 @@ def _changes(state: State, recorded: Recorded) -> dict[str, Any]:
     """The fields that an event after the first sets."""
     event, at = recorded.event, recorded.at
     match state, event:
+        case Key(), e.KeyRenamed():
+            return {"name": event.to_name}
         case Key(), e.KeyRevoked():
             return {"revoked_at": at}
         case Entry(), e.EntryUpdated():

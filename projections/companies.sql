@@ -25,7 +25,7 @@ ON CONFLICT (company_id) DO UPDATE SET
     updated_at = excluded.updated_at;
 
 -- name: save_keys
--- Keys as they now are; only their revocation can change.
+-- Keys as they now are; only their names and their revocation can change.
 INSERT INTO api_keys (
     company_id, key_id, version, role, actor, name, secret_sha256, revoked_at,
     created_position, created_at, created_by, updated_at
@@ -37,5 +37,6 @@ FROM unnest(
 ) AS k
 ON CONFLICT (company_id, key_id) DO UPDATE SET
     version = excluded.version,
+    name = excluded.name,
     revoked_at = excluded.revoked_at,
     updated_at = excluded.updated_at;

@@ -33,6 +33,8 @@ def _rule(command: c.Command, known: Known) -> Decision:
             return companies.create(command, known)
         case c.CreateKey():
             return companies.create_key(command, known)
+        case c.RenameKey():
+            return companies.rename_key(command, known)
         case c.RevokeKey():
             return companies.revoke_key(command, known)
         case c.CreateEntry():

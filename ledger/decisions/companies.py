@@ -8,6 +8,7 @@ from ledger.actors import Permission, Role
 from ledger.decisions.base import Decision, forbidden, not_found
 from ledger.errors import Invalid, Taken
 from ledger.known import COMPANY, Known
+from ledger.state import Key
 from ledger.workflow import WORKFLOWS
 
 
@@ -43,14 +44,29 @@ def create_key(command: c.CreateKey, known: Known) -> Decision:
     return Decision(key, key, ((key, created),))
 
 
+def rename_key(command: c.RenameKey, known: Known) -> Decision:
+    """The same name again is no change."""
+    stream = ("key", command.key_id)
+    key = _the_key(command, known)
+    if key.name == command.key_name:
+        return Decision(stream, stream, ())
+    renamed = e.KeyRenamed(from_name=key.name, to_name=command.key_name)
+    return Decision(stream, stream, ((stream, renamed),))
+
+
 def revoke_key(command: c.RevokeKey, known: Known) -> Decision:
     """Revoking twice is agreement, not an error."""
     stream = ("key", command.key_id)
+    key = _the_key(command, known)
+    return Decision(stream, stream, () if key.revoked_at else ((stream, e.KeyRevoked()),))
+
+
+def _the_key(command: c.RenameKey | c.RevokeKey, known: Known) -> Key:
     key = known.key(command.key_id)
     if key is None:
         raise not_found("key", command.key_id)
     _permit_owner_keys(command, Role(key.role))
-    return Decision(stream, stream, () if key.revoked_at else ((stream, e.KeyRevoked()),))
+    return key
 
 
 def _permit_owner_keys(command: c.Command, key_role: Role) -> None:

@@ -39,7 +39,7 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
         case c.CreateKey():
             yield ("key", command.key_id)
             yield from _actor(command.key_actor, known)
-        case c.RevokeKey():
+        case c.RenameKey() | c.RevokeKey():
             yield ("key", command.key_id)
         case c.CreateEntry():
             yield ("entry", command.entry_id)

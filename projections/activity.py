@@ -1,0 +1,236 @@
+"""Following read model: activity, one entry an event.
+
+Each entry says who did it, for whom, through which channel and run, in a sentence for people
+and as changes from → to for machines. Everything comes from the events themselves; names are
+those that a stream began with, which are in the log too, so that a rebuild years later
+writes the same sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from ledger import events as e
+from ledger import log
+from ledger.actors import Actor
+from ledger.database import Connection
+from ledger.events import Json, Recorded
+from ledger.known import is_id
+from ledger.sql import beside
+
+_SQL = beside(__file__)
+
+
+class Activity:
+    """Keeps `activity`."""
+
+    name = "activity"
+    tables = ("activity",)
+
+    async def save(
+        self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
+    ) -> None:
+        """Adds an entry for each event."""
+        wanted = sorted({ref for r in recorded for ref in _named_in(r)})
+        names = await log.first_names(connection, company_id, wanted)
+        rows = [_row(r, names) for r in recorded]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        await connection.execute(_SQL.insert_activity, company_id, *columns)
+
+
+class _Told(NamedTuple):
+    """How an event reads: what it is about, what was done, and what changed."""
+
+    subject_type: str
+    issue_id: str | None
+    words: str
+    changes: list[dict[str, Json]]
+
+
+def _row(r: Recorded, names: Mapping[str, str]) -> tuple[Any, ...]:
+    told = _tell(r, names)
+    who = _name_of(r.on_behalf_of or r.actor, names)
+    return (
+        r.position,
+        r.event_id,
+        r.event.type,
+        told.subject_type,
+        r.stream_id,
+        told.issue_id,
+        str(r.actor),
+        str(r.on_behalf_of) if r.on_behalf_of else None,
+        r.via,
+        r.key_id,
+        _run_of(r),
+        r.command_id,
+        r.at,
+        r.recorded_at,
+        f"{who} {told.words}.",
+        orjson.dumps(told.changes).decode(),
+    )
+
+
+def _tell(r: Recorded, names: Mapping[str, str]) -> _Told:
+    event = r.event
+    match event:
+        case e.CompanyCreated():
+            return _Told("company", None, f"began the company {event.name}", [])
+        case e.KeyCreated():
+            words = f"gave {event.actor} an API key with the role {event.role}"
+            return _Told("key", None, words, [_change("role", None, event.role)])
+        case e.KeyRenamed():
+            words = f"called an API key {event.to_name}"
+            return _Told("key", None, words, [_change("name", event.from_name, event.to_name)])
+        case e.KeyRevoked():
+            return _Told("key", None, "revoked an API key", [])
+        case e.EntryCreated():
+            return _Told(event.kind, None, f"created the {event.kind} {event.name}", [])
+        case e.EntryUpdated():
+            words = f"changed {_listed(event.changes)} of the {event.kind} {names[r.stream_id]}"
+            return _Told(event.kind, None, words, _changes(event.changes))
+        case e.EntryArchived():
+            return _Told(event.kind, None, f"archived the {event.kind} {event.name}", [])
+        case e.RunStarted():
+            words = f"began a run on {_issue(event.issue_id, names)}"
+            return _Told("run", event.issue_id, words, [])
+        case e.CostReported():
+            words = (
+                f"reported {_dollars(event.cost_micros)} of {event.model} "
+                f"on {_issue(event.issue_id, names)}"
+            )
+            return _Told("run", event.issue_id, words, [])
+        case e.RunEnded():
+            words = f"ended the run on {_issue(event.issue_id, names)}: {event.exit_reason}"
+            return _Told("run", event.issue_id, words, [])
+        case _:
+            words, changes = _tell_issue(r, names)
+            return _Told("issue", r.stream_id, words, changes)
+
+
+def _tell_issue(r: Recorded, names: Mapping[str, str]) -> tuple[str, list[dict[str, Json]]]:
+    event, issue = r.event, _issue(r.stream_id, names)
+    match event:
+        case e.IssueCreated():
+            return f"created {issue}: {event.title}", [
+                _change("status", None, event.status),
+                *([_change("assignee", None, event.assignee)] if event.assignee else []),
+            ]
+        case e.IssueEdited():
+            return f"changed {_listed(event.changes)} of {issue}", _changes(event.changes)
+        case e.IssueTransitioned():
+            words = f"moved {issue} from {event.from_status} to {event.to_status}"
+            return words + _because(event.reason), _moved(event.from_status, event.to_status)
+        case e.IssueAssigned():
+            return f"assigned {issue} to {_called(event.to_assignee, names)}", [
+                _change("assignee", event.from_assignee, event.to_assignee)
+            ]
+        case e.IssueUnassigned():
+            return f"took {issue} from {_called(event.from_assignee, names)}", [
+                _change("assignee", event.from_assignee, None)
+            ]
+        case e.IssueReassigned():
+            words = f"reassigned {issue} to {_called(event.to_assignee, names)}"
+            return words + _because(event.reason), [
+                _change("assignee", event.from_assignee, event.to_assignee),
+                *_moved(event.from_status, event.to_status),
+            ]
+        case e.IssueCheckedOut():
+            agent = f"agent:{event.agent_id}"
+            words = f"checked out {issue}"
+            if str(r.on_behalf_of or r.actor) != agent:
+                words += f" for {_called(agent, names)}"
+            return words, [
+                *([_change("assignee", event.from_assignee, agent)]
+                  if event.from_assignee != agent else []),
+                *_moved(event.from_status, event.to_status),
+            ]  # fmt: skip
+        case e.IssueReleased():
+            return f"released {issue}" + _because(event.reason), [
+                _change("assignee", event.from_assignee, event.to_assignee),
+                *_moved(event.from_status, event.to_status),
+            ]
+        case e.IssueCommented():
+            return f"commented on {issue}", [_change("comment", None, event.comment_id)]
+        case e.CommentEdited():
+            return f"edited a comment on {issue}", [
+                {"field": "comment", "comment_id": event.comment_id,
+                 "from_position": event.from_position, "to": event.comment_id}
+            ]  # fmt: skip
+        case e.CommentDeleted():
+            return f"deleted a comment on {issue}", [_change("comment", event.comment_id, None)]
+        case e.IssueLabelled():
+            return f"labelled {issue} {event.name}", [_change("label", None, event.name)]
+        case e.IssueUnlabelled():
+            return f"took the label {event.name} off {issue}", [
+                _change("label", event.name, None)
+            ]
+        case e.IssueLinked():
+            link = f"{event.link_type} {event.target_identifier}"
+            return f"linked {issue}: {link}", [_change("link", None, link)]
+        case e.IssueUnlinked():
+            link = f"{event.link_type} {_issue(event.target_id, names)}"
+            return f"unlinked {issue}: {link}", [_change("link", link, None)]
+        case e.IssueDeleted():
+            return f"deleted {issue}" + _because(event.reason), []
+        case _:
+            raise AssertionError(f"{event.type} is not told")
+
+
+def _named_in(r: Recorded) -> list[str]:
+    """The streams whose names the sentence says."""
+    event = r.event
+    refs = [r.stream_id]
+    for actor in (r.actor, r.on_behalf_of):
+        refs += [actor.id] if actor else []
+    for field in ("to_assignee", "from_assignee"):
+        refs += [Actor.parse(text).id] if (text := getattr(event, field, None)) else []
+    refs += [getattr(event, field, None) or "" for field in ("issue_id", "target_id", "agent_id")]
+    return [ref for ref in refs if is_id(ref)]
+
+
+def _run_of(r: Recorded) -> str | None:
+    """The run that an event bears on: its own, or the one it was done in."""
+    if isinstance(r.event, e.RunStarted | e.CostReported | e.RunEnded):
+        return r.stream_id
+    if isinstance(r.event, e.IssueCheckedOut | e.IssueReleased):
+        return r.event.run_id
+    return r.run_id
+
+
+def _issue(issue_id: str, names: Mapping[str, str]) -> str:
+    return names.get(issue_id, issue_id)
+
+
+def _called(actor: str, names: Mapping[str, str]) -> str:
+    return _name_of(Actor.parse(actor), names)
+
+
+def _name_of(actor: Actor, names: Mapping[str, str]) -> str:
+    return names.get(actor.id, str(actor))
+
+
+def _because(reason: str | None) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _dollars(micros: int) -> str:
+    return f"{micros // 1_000_000}.{micros % 1_000_000:06d} USD"
+
+
+def _listed(changes: e.Changes) -> str:
+    return ", ".join(sorted(changes))
+
+
+def _changes(changes: e.Changes) -> list[dict[str, Json]]:
+    return [{"field": name, **change} for name, change in sorted(changes.items())]
+
+
+def _change(field: str, before: Json, after: Json) -> dict[str, Json]:
+    return {"field": field, "from": before, "to": after}
+
+
+def _moved(before: str, after: str) -> list[dict[str, Json]]:
+    return [] if before == after else [_change("status", before, after)]

@@ -1,0 +1,17 @@
+-- name: insert_activity
+-- Adds entries. One that is there already is an error: the checkpoint keeps it from happening.
+INSERT INTO activity (
+    company_id, position, event_id, type, subject_type, subject_id, issue_id, actor,
+    on_behalf_of, via, key_id, run_id, command_id, at, recorded_at, sentence, changes
+)
+SELECT $1, a.position, a.event_id, a.type, a.subject_type, a.subject_id, a.issue_id, a.actor,
+       a.on_behalf_of, a.via, a.key_id, a.run_id, a.command_id, a.at, a.recorded_at, a.sentence,
+       a.changes::jsonb
+FROM unnest(
+    $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], $8::text[],
+    $9::text[], $10::text[], $11::uuid[], $12::uuid[], $13::uuid[], $14::timestamptz[],
+    $15::timestamptz[], $16::text[], $17::text[]
+) AS a (
+    position, event_id, type, subject_type, subject_id, issue_id, actor,
+    on_behalf_of, via, key_id, run_id, command_id, at, recorded_at, sentence, changes
+);

@@ -1,0 +1,204 @@
+-- name: key_by_secret
+-- The living API key with this secret.
+SELECT key_id, role, actor
+FROM api_keys
+WHERE company_id = $1 AND secret_sha256 = $2 AND revoked_at IS NULL;
+
+-- name: company
+-- The company.
+SELECT c.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM companies AS c
+WHERE c.company_id = $1;
+
+-- name: keys
+-- API keys, newest first.
+SELECT *
+FROM api_keys
+WHERE company_id = $1
+  AND ($2::bigint IS NULL OR created_position < $2)
+  AND ($4 OR revoked_at IS NULL)
+ORDER BY created_position DESC
+LIMIT $3;
+
+-- name: key
+-- One API key.
+SELECT k.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM api_keys AS k
+WHERE k.company_id = $1 AND k.key_id = $2 AND ($3 OR k.revoked_at IS NULL);
+
+-- name: entries
+-- Entries of a kind, newest first.
+SELECT *
+FROM directory
+WHERE company_id = $1
+  AND kind = $2
+  AND ($3::bigint IS NULL OR created_position < $3)
+  AND ($5 OR archived_at IS NULL)
+ORDER BY created_position DESC
+LIMIT $4;
+
+-- name: entry
+-- One entry by id, or the living one by slug.
+SELECT d.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM directory AS d
+WHERE d.company_id = $1
+  AND d.kind = $2
+  AND (d.entry_id = $3::uuid OR (d.slug = $4::text AND d.archived_at IS NULL))
+  AND ($5 OR d.archived_at IS NULL);
+
+-- name: issue_by_id
+-- One issue, by id.
+SELECT i.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM issues AS i
+WHERE i.company_id = $1 AND i.issue_id = $2 AND i.deleted_at IS NULL;
+
+-- name: issue_by_identifier
+-- One issue, by identifier.
+SELECT i.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM issues AS i
+WHERE i.company_id = $1 AND i.identifier = $2 AND i.deleted_at IS NULL;
+
+-- name: issues
+-- Issues, newest first, without their descriptions.
+SELECT issue_id, version, identifier, title, status, priority, assignee,
+       holder_agent_id, holder_run_id, held_since, team_id, project_id, goal_id, milestone_id,
+       parent_id, label_ids, due_at, estimate, sort_order, billing_code,
+       external_system, external_id, comment_count, started_at, completed_at, deleted_at,
+       description_position, description_sha256,
+       created_position, created_at, created_by, updated_at
+FROM issues
+WHERE company_id = $1
+  AND deleted_at IS NULL
+  AND ($2::bigint IS NULL OR created_position < $2)
+  AND ($4::text[] IS NULL OR status = ANY ($4))
+  AND ($5::text[] IS NULL OR priority = ANY ($5))
+  AND ($6::text IS NULL OR assignee = $6 OR ($6 = 'none' AND assignee IS NULL))
+  AND ($7::uuid IS NULL OR team_id = $7)
+  AND ($8::uuid IS NULL OR project_id = $8)
+  AND ($9::uuid IS NULL OR goal_id = $9)
+  AND ($10::uuid IS NULL OR milestone_id = $10)
+  AND ($11::text IS NULL OR parent_id::text = $11 OR ($11 = 'none' AND parent_id IS NULL))
+  AND ($12::uuid IS NULL OR $12 = ANY (label_ids))
+  AND ($13::text IS NULL OR external_system = $13)
+  AND ($14::text IS NULL OR external_id = $14)
+ORDER BY created_position DESC
+LIMIT $3;
+
+-- name: comments
+-- An issue's comments, oldest first.
+SELECT *
+FROM comments
+WHERE company_id = $1 AND issue_id = $2 AND created_position > $3 AND deleted_at IS NULL
+ORDER BY created_position
+LIMIT $4;
+
+-- name: comment
+-- One comment.
+SELECT c.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM comments AS c
+WHERE c.company_id = $1 AND c.issue_id = $2 AND c.comment_id = $3 AND c.deleted_at IS NULL;
+
+-- name: links
+-- An issue's links, from either end, oldest first.
+SELECT *
+FROM links
+WHERE company_id = $1 AND (issue_id = $2 OR target_id = $2)
+ORDER BY created_at, link_id
+LIMIT $3;
+
+-- name: runs
+-- An issue's runs, newest first.
+SELECT *
+FROM runs
+WHERE company_id = $1
+  AND issue_id = $2
+  AND ($3::bigint IS NULL OR created_position < $3)
+ORDER BY created_position DESC
+LIMIT $4;
+
+-- name: run
+-- One run.
+SELECT r.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM runs AS r
+WHERE r.company_id = $1 AND r.issue_id = $2 AND r.run_id = $3;
+
+-- name: activity
+-- Activity, newest first.
+SELECT *
+FROM activity
+WHERE company_id = $1
+  AND ($2::bigint IS NULL OR position < $2)
+  AND ($4::uuid IS NULL OR issue_id = $4)
+  AND ($5::text IS NULL OR actor = $5 OR on_behalf_of = $5)
+  AND ($6::uuid IS NULL OR run_id = $6)
+  AND ($7::text[] IS NULL OR type = ANY ($7))
+  AND ($8::timestamptz IS NULL OR at >= $8)
+  AND ($9::timestamptz IS NULL OR at < $9)
+ORDER BY position DESC
+LIMIT $3;
+
+-- name: cost_entries
+-- Cost reports, newest first.
+SELECT *
+FROM cost_entries
+WHERE company_id = $1
+  AND ($2::bigint IS NULL OR position < $2)
+  AND ($4::uuid IS NULL OR issue_id = $4)
+  AND ($5::text IS NULL OR agent_id = $5)
+  AND ($6::uuid IS NULL OR project_id = $6)
+  AND ($7::text IS NULL OR provider = $7)
+  AND ($8::text IS NULL OR model = $8)
+  AND ($9::date IS NULL OR day >= $9)
+  AND ($10::date IS NULL OR day <= $10)
+ORDER BY position DESC
+LIMIT $3;
+
+-- name: cost_sums
+-- Costs by any of the groups ($2 to $7); a group that was not asked for is null.
+SELECT CASE WHEN $2 THEN day END AS day,
+       CASE WHEN $3 THEN agent_id END AS agent_id,
+       CASE WHEN $4 THEN project END AS project_id,
+       CASE WHEN $5 THEN issue_id END AS issue_id,
+       CASE WHEN $6 THEN provider END AS provider,
+       CASE WHEN $7 THEN model END AS model,
+       sum(reports)::bigint AS reports,
+       sum(input_tokens)::bigint AS input_tokens,
+       sum(output_tokens)::bigint AS output_tokens,
+       sum(cached_tokens)::bigint AS cached_tokens,
+       sum(cost_micros)::bigint AS cost_micros
+FROM cost_sums
+WHERE company_id = $1
+  AND ($8::uuid IS NULL OR issue_id = $8)
+  AND ($9::text IS NULL OR agent_id = $9)
+  AND ($10::text IS NULL OR project = $10)
+  AND ($11::text IS NULL OR provider = $11)
+  AND ($12::text IS NULL OR model = $12)
+  AND ($13::date IS NULL OR day >= $13)
+  AND ($14::date IS NULL OR day <= $14)
+GROUP BY 1, 2, 3, 4, 5, 6
+ORDER BY 1, 2, 3, 4, 5, 6
+LIMIT 10000;
+
+-- name: position
+-- How far a following model of a company is.
+SELECT position FROM checkpoints WHERE company_id = $1 AND model = $2;
+
+-- name: health
+-- The schema's version, and how far the last event is ahead of the clock, in seconds.
+SELECT (SELECT max(version) FROM schema_version) AS schema_version,
+       coalesce(
+           (SELECT extract(epoch FROM max(last_at) - clock_timestamp())::float8
+            FROM company_heads WHERE head > 0),
+           0
+       ) AS ahead_seconds;
+
+-- name: lags
+-- For each following model: how many events it is behind, and how long ago it gave a sign.
+SELECT m.model,
+       (SELECT coalesce(sum(h.head - coalesce(c.position, 0)), 0)::bigint
+        FROM company_heads AS h
+        LEFT JOIN checkpoints AS c ON c.company_id = h.company_id AND c.model = m.model
+       ) AS events_behind,
+       extract(epoch FROM clock_timestamp() - m.beat_at)::float8 AS beat_seconds
+FROM projector_leases AS m
+WHERE m.model <> 'rebuild';

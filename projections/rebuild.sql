@@ -1,0 +1,109 @@
+-- name: hold_lease
+-- Takes or renews the one lease of rebuilds, unless another holder's runs on.
+INSERT INTO projector_leases AS l (model, holder, expires_at, beat_at)
+SELECT 'rebuild', $1, clock + make_interval(secs => $2), clock
+FROM clock_timestamp() AS clock
+ON CONFLICT (model) DO UPDATE SET
+    holder = excluded.holder,
+    expires_at = excluded.expires_at,
+    beat_at = excluded.beat_at
+WHERE l.holder = excluded.holder OR l.expires_at < excluded.beat_at
+RETURNING l.holder;
+
+-- name: give_up_lease
+-- Lets another rebuild in at once.
+DELETE FROM projector_leases WHERE model = 'rebuild' AND holder = $1;
+
+-- name: short_lock_timeout
+-- Whoever waits for the exchange waits for two seconds at most, and then for the next attempt.
+SET LOCAL lock_timeout = '2s';
+
+-- name: stop_all_writing
+-- No company takes a command, and none is created, until the end of the transaction.
+LOCK TABLE ledger.company_heads IN EXCLUSIVE MODE;
+
+-- name: stop_projectors
+-- Nobody moves these models until the end of the transaction.
+SELECT model FROM ledger.checkpoints WHERE model = ANY ($1::text[]) FOR UPDATE;
+
+-- name: see_live_tables
+-- From here on, names mean the live tables.
+SET LOCAL search_path = ledger;
+
+-- name: see_shadow_tables
+-- From here on, names mean the shadow's tables first.
+SET LOCAL search_path = ledger_rebuild, ledger;
+
+-- name: raise_model_epochs
+-- Whoever was moving these models must look again.
+UPDATE ledger.checkpoints SET epoch = epoch + 1 WHERE model = ANY ($1::text[]);
+
+-- name: raise_head_epochs
+-- No process may trust what it knew of any company.
+UPDATE ledger.company_heads SET epoch = epoch + 1;
+
+-- name: swap_companies
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.companies;
+ALTER TABLE ledger_rebuild.companies SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.companies TO ledger_app;
+
+-- name: swap_api_keys
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.api_keys;
+ALTER TABLE ledger_rebuild.api_keys SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.api_keys TO ledger_app;
+
+-- name: swap_directory
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.directory;
+ALTER TABLE ledger_rebuild.directory SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.directory TO ledger_app;
+
+-- name: swap_issue_prefixes
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.issue_prefixes;
+ALTER TABLE ledger_rebuild.issue_prefixes SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.issue_prefixes TO ledger_app;
+
+-- name: swap_issues
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.issues;
+ALTER TABLE ledger_rebuild.issues SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.issues TO ledger_app;
+
+-- name: swap_comments
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.comments;
+ALTER TABLE ledger_rebuild.comments SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.comments TO ledger_app;
+
+-- name: swap_links
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.links;
+ALTER TABLE ledger_rebuild.links SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.links TO ledger_app;
+
+-- name: swap_runs
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.runs;
+ALTER TABLE ledger_rebuild.runs SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.runs TO ledger_app;
+
+-- name: swap_activity
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.activity;
+ALTER TABLE ledger_rebuild.activity SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.activity TO ledger_app;
+
+-- name: swap_cost_entries
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.cost_entries;
+ALTER TABLE ledger_rebuild.cost_entries SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_entries TO ledger_app;
+
+-- name: swap_cost_sums
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE ledger.cost_sums;
+ALTER TABLE ledger_rebuild.cost_sums SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_sums TO ledger_app;
