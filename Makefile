@@ -17,7 +17,7 @@ help: ## Explain every target (this text)
 setup: .venv/.project ## Make .venv with .venv/bin/ledger, from the hashed lock
 
 run: setup ## Start the server with its own Postgres and a demo company; data in LEDGER_DATA_DIR or .data
-	@exec $(BIN)/ledger serve --demo --data-dir "$${LEDGER_DATA_DIR:-.data}" $(ARGS)
+	@exec $(BIN)/ledger serve --demo $(ARGS)
 
 test: .venv/.dev ## Run the tests; ARGS="-k checkout" picks some
 	@$(BIN)/pytest $(ARGS)

@@ -95,7 +95,8 @@ CREATE TABLE idempotency_keys (
     reply          jsonb,             -- null once past its keeping
     PRIMARY KEY (company_id, actor, key, item)
 );
-CREATE INDEX idempotency_keys_kept ON idempotency_keys (recorded_at) WHERE reply IS NOT NULL;
+CREATE INDEX idempotency_keys_kept ON idempotency_keys (company_id, recorded_at)
+    WHERE reply IS NOT NULL;
 
 -- ── inline read models: as exact as the log, in the same transaction ───────────────────
 
@@ -224,6 +225,7 @@ CREATE TABLE links (
     issue_id         uuid NOT NULL,   -- the link is in this issue's stream
     link_type        text NOT NULL,
     target_id        uuid NOT NULL,
+    created_position bigint NOT NULL,
     created_at       timestamptz NOT NULL,
     created_by       text NOT NULL,
     PRIMARY KEY (company_id, link_id)

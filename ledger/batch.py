@@ -34,10 +34,17 @@ _SQL = beside(__file__)
 class InlineModel(Protocol):
     """A read model that is written in the command's own transaction, and decided from."""
 
-    name: str
-    tables: tuple[str, ...]
-    loads: frozenset[str]
-    """The kinds of facts (first items of their keys) that it keeps."""
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that it keeps."""
+
+    @property
+    def loads(self) -> frozenset[str]:
+        """The kinds of facts (first items of their keys) that it keeps."""
 
     async def load(
         self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
@@ -220,15 +227,16 @@ async def _accept(
     """All commands of a submission, or none of them."""
     saved = dict(batch.known.staged) if len(submission.commands) > 1 else batch.known.staged
     length, head = len(batch.recorded), batch.head
+    results: list[Result] = []
     try:
-        results = tuple(
-            [
+        for command in submission.commands:
+            results.append(
                 await _carry_out(connection, batch, models, command, submission.provenance)
-                for command in submission.commands
-            ]
-        )
-        return Outcome(results=results, position=batch.head)
+            )
+        return Outcome(results=tuple(results), position=batch.head)
     except LedgerError as error:
+        if len(submission.commands) > 1:
+            error.facts["command_index"] = len(results)
         batch.known.staged = saved
         del batch.recorded[length:]
         batch.head = head
@@ -339,9 +347,7 @@ class _Replies:
                 first_position=kept.first_position,
                 last_position=kept.last_position,
             )
-        return Outcome(
-            results=kept.outcome.results, position=kept.outcome.position, replayed=True
-        )
+        return Outcome(results=kept.outcome.results, position=kept.outcome.position, replayed=True)
 
 
 async def _kept_replies(
@@ -360,9 +366,7 @@ async def _kept_replies(
                 row["actor"],
                 row["key"],
                 row["item"],
-                _Kept(
-                    row["request_sha256"], outcome, row["first_position"], row["last_position"]
-                ),
+                _Kept(row["request_sha256"], outcome, row["first_position"], row["last_position"]),
             )
     return replies
 
@@ -378,9 +382,7 @@ async def _write(connection: Connection, batch: Batch, models: Sequence[InlineMo
         for model in models:
             await model.save(connection, batch.company_id, batch.recorded, batch.known.staged)
         batch.tip = str(uuid7())
-        await connection.execute(
-            _SQL.move_head, batch.company_id, batch.head, batch.tip, batch.now
-        )
+        await connection.execute(_SQL.move_head, batch.company_id, batch.head, batch.tip, batch.now)
     if batch.kept:
         await connection.execute(
             _SQL.keep_replies,
@@ -425,7 +427,7 @@ def _columns(recorded: Sequence[Recorded]) -> list[list[Any]]:
                 data.decode(),
                 salt,
                 hashed,
-                leaf(r, hashed),
+                leaf(r, r.event.schema_version, hashed),
             )
         )
     return [list(column) for column in zip(*rows, strict=True)]

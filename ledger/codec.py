@@ -27,10 +27,7 @@ MAX_INT = 2**53 - 1
 """The largest integer that every JSON reader keeps whole."""
 
 _FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in EVENT_TYPES.values()}
-_READERS = {
-    name: TypeAdapter[Event](cls).validate_python
-    for name, cls in EVENT_TYPES.items()
-}
+_READERS = {name: TypeAdapter[Event](cls).validate_python for name, cls in EVENT_TYPES.items()}
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 _UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
@@ -60,10 +57,13 @@ def data_hash(salt: bytes, data: bytes) -> bytes:
     return sha256(b"ledger/data/v1\0" + salt + data).digest()
 
 
-def leaf(recorded: Recorded, hashed: bytes) -> bytes:
-    """The hash that the audit tree will hold for an event (32 bytes); `hashed`: its data_hash."""
+def leaf(recorded: Recorded, schema_version: int, hashed: bytes) -> bytes:
+    """The hash that the audit tree will hold for an event (32 bytes).
+
+    `schema_version` is the one that is stored, `hashed` the data_hash.
+    """
     parts = [b"\0ledger/leaf/v1\0"]
-    for value in (*_header(recorded), hashed):
+    for value in (*_header(recorded, schema_version), hashed):
         if value is None:
             parts.append(b"\xff\xff\xff\xff")
         else:
@@ -72,7 +72,7 @@ def leaf(recorded: Recorded, hashed: bytes) -> bytes:
     return sha256(b"".join(parts)).digest()
 
 
-def _header(recorded: Recorded) -> tuple[str | None, ...]:
+def _header(recorded: Recorded, schema_version: int) -> tuple[str | None, ...]:
     """The fixed list of columns that a leaf commits to, as text."""
     on_behalf_of = recorded.on_behalf_of
     return (
@@ -82,7 +82,7 @@ def _header(recorded: Recorded) -> tuple[str | None, ...]:
         str(recorded.version),
         recorded.event_id,
         recorded.event.type,
-        str(recorded.event.schema_version),
+        str(schema_version),
         recorded.actor.type,
         recorded.actor.id,
         None if on_behalf_of is None else str(on_behalf_of),

@@ -216,9 +216,7 @@ class Committer:
         self, connection: Connection, lane: _Lane, submissions: list[Submission]
     ) -> Batch:
         await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-        return await run_batch(
-            connection, lane.company_id, submissions, lane.cache, self._models
-        )
+        return await run_batch(connection, lane.company_id, submissions, lane.cache, self._models)
 
     async def _finish(self, connection: Connection, lane: _Lane, batch: Batch) -> None:
         """COMMIT; whatever happens to it, what it did is known when this returns."""

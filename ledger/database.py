@@ -152,5 +152,3 @@ def _as_text(value: bytes | str) -> str:
 
 async def _nothing(connection: Any) -> None:
     """No reset between uses."""
-
-

@@ -206,11 +206,11 @@ def _lookups(
             return {prefix(after.issue_prefix): Prefix(None, 0)}
         case e.KeyCreated(), Key():
             return {("actor", after.actor): True}
-        case (e.EntryCreated() | e.EntryUpdated() | e.EntryArchived()), Entry():
+        case ((e.EntryCreated() | e.EntryUpdated() | e.EntryArchived()), Entry()):
             return _entry_lookups(before, after, known)
-        case (e.IssueCreated() | e.IssueEdited() | e.IssueDeleted()), Issue():
+        case ((e.IssueCreated() | e.IssueEdited() | e.IssueDeleted()), Issue()):
             return _issue_lookups(event, before, after, known)
-        case (e.IssueCommented() | e.CommentEdited() | e.CommentDeleted()), _:
+        case ((e.IssueCommented() | e.CommentEdited() | e.CommentDeleted()), _):
             return {("comment", event.comment_id): _comment(recorded, known)}
         case e.IssueLinked(), _:
             return {
@@ -219,6 +219,7 @@ def _lookups(
                     issue_id=recorded.stream_id,
                     link_type=event.link_type,
                     target_id=event.target_id,
+                    created_position=recorded.position,
                     created_at=recorded.at,
                     created_by=recorded.author,
                 ),

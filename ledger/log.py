@@ -24,9 +24,10 @@ PAGE = 1000
 
 
 class Stored(NamedTuple):
-    """An event with what proves it."""
+    """An event with what proves it; data and schema_version as they were written."""
 
     recorded: Recorded
+    schema_version: int
     data: dict[str, Json]
     salt: bytes
     data_hash: bytes
@@ -123,7 +124,9 @@ def stored_from(row: asyncpg.Record) -> Stored:
         occurred_at=row["occurred_at"],
         via=row["via"],
     )
-    return Stored(recorded, row["data"], row["salt"], row["data_hash"], row["leaf"])
+    return Stored(
+        recorded, row["schema_version"], row["data"], row["salt"], row["data_hash"], row["leaf"]
+    )
 
 
 def _text(value: Any) -> str | None:

@@ -141,6 +141,7 @@ class Link:
     issue_id: str
     link_type: str
     target_id: str
+    created_position: int
     created_at: datetime
     created_by: str
 
@@ -246,8 +247,8 @@ def _changes(state: State, recorded: Recorded) -> dict[str, Any]:
 
 
 def _entry_updated(entry: Entry, event: e.EntryUpdated) -> dict[str, Any]:
-    new = {name: change["to"] for name, change in event.changes.items()}
-    own = {name: new.pop(name) for name in ("name", "slug") if name in new}
+    new: dict[str, Any] = {name: change["to"] for name, change in event.changes.items()}
+    own: dict[str, Any] = {name: new.pop(name) for name in ("name", "slug") if name in new}
     return {**own, "fields": {**entry.fields, **new}}
 
 

@@ -61,7 +61,7 @@ class IdempotencyKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Commands of one company that are accepted together; `size_bytes` is their share of a batch."""
+    """Commands of one company that are accepted together; `size_bytes` counts in a batch."""
 
     commands: tuple[Command, ...]
     provenance: Provenance

@@ -164,9 +164,7 @@ def _tell_issue(r: Recorded, names: Mapping[str, str]) -> tuple[str, list[dict[s
         case e.IssueLabelled():
             return f"labelled {issue} {event.name}", [_change("label", None, event.name)]
         case e.IssueUnlabelled():
-            return f"took the label {event.name} off {issue}", [
-                _change("label", event.name, None)
-            ]
+            return f"took the label {event.name} off {issue}", [_change("label", event.name, None)]
         case e.IssueLinked():
             link = f"{event.link_type} {event.target_identifier}"
             return f"linked {issue}: {link}", [_change("link", None, link)]

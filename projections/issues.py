@@ -59,8 +59,7 @@ class Issues:
                 ids = [key[2] for key in keys]
                 rows = await connection.fetch(_SQL.external_refs, company_id, names, ids)
                 return {
-                    ("external_ref", row["system"], row["id"]): str(row["issue_id"])
-                    for row in rows
+                    ("external_ref", row["system"], row["id"]): str(row["issue_id"]) for row in rows
                 }
 
     async def save(

@@ -13,7 +13,15 @@ from ledger.state import Link
 from projections.rows import columns_of, reader
 
 _SQL = beside(__file__)
-_FIELDS = ("id", "issue_id", "link_type", "target_id", "created_at", "created_by")
+_FIELDS = (
+    "id",
+    "issue_id",
+    "link_type",
+    "target_id",
+    "created_position",
+    "created_at",
+    "created_by",
+)
 read_link = reader(Link, "link_id")
 
 

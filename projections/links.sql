@@ -18,8 +18,10 @@ DELETE FROM links WHERE company_id = $1 AND link_id = ANY ($2::uuid[]);
 
 -- name: insert_links
 -- New links; a link never changes.
-INSERT INTO links (company_id, link_id, issue_id, link_type, target_id, created_at, created_by)
+INSERT INTO links (
+    company_id, link_id, issue_id, link_type, target_id, created_position, created_at, created_by
+)
 SELECT $1, l.*
 FROM unnest(
-    $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::timestamptz[], $7::text[]
+    $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::timestamptz[], $8::text[]
 ) AS l;

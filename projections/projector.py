@@ -30,8 +30,13 @@ LEASE_SECONDS = 5.0
 class FollowingModel(Protocol):
     """A read model that is written after the fact, event page by event page."""
 
-    name: str
-    tables: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that it keeps."""
 
     async def save(
         self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
@@ -152,7 +157,7 @@ class Projector:
                 async with self._pool.acquire() as connection:
                     await connection.add_listener(CHANNEL, self._heard)
                     try:
-                        while not connection.is_closed():
+                        while not connection.is_closed():  # noqa: ASYNC110
                             await asyncio.sleep(self._poll_seconds)
                     finally:
                         await connection.remove_listener(CHANNEL, self._heard)

@@ -152,9 +152,11 @@ class Queries:
             return None
         return await self._pool.fetchrow(_SQL.comment, company_id, issue_id, comment_id)
 
-    async def links(self, company_id: str, issue_id: str, limit: int) -> list[Row]:
-        """An issue's links, from either end."""
-        return await self._pool.fetch(_SQL.links, company_id, issue_id, limit)
+    async def links(
+        self, company_id: str, issue_id: str, after: int | None, limit: int
+    ) -> list[Row]:
+        """An issue's links, from either end, oldest first."""
+        return await self._pool.fetch(_SQL.links, company_id, issue_id, after or 0, limit)
 
     async def runs(
         self, company_id: str, issue_id: str, before: int | None, limit: int
@@ -199,6 +201,19 @@ class Queries:
         """Costs, summed by any of GROUPS; by none of them, the total."""
         groups = [name in group_by for name in GROUPS]
         return await self._pool.fetch(_SQL.cost_sums, company_id, *groups, *_cost_filter(wanted))
+
+    async def events(
+        self,
+        company_id: str,
+        after: int,
+        limit: int,
+        stream_id: str | None,
+        types: list[str] | None,
+    ) -> list[log.Stored]:
+        """Events of the log after a position, oldest first."""
+        return await log.page(
+            self._pool, company_id, after, limit=limit, stream_id=stream_id, types=types
+        )
 
     async def wait_for(self, company_id: str, model: str, seconds: float = 2.0) -> int:
         """Waits until a following model has reached the head of now; returns the position.

@@ -102,9 +102,9 @@ WHERE c.company_id = $1 AND c.issue_id = $2 AND c.comment_id = $3 AND c.deleted_
 -- An issue's links, from either end, oldest first.
 SELECT *
 FROM links
-WHERE company_id = $1 AND (issue_id = $2 OR target_id = $2)
-ORDER BY created_at, link_id
-LIMIT $3;
+WHERE company_id = $1 AND (issue_id = $2 OR target_id = $2) AND created_position > $3
+ORDER BY created_position
+LIMIT $4;
 
 -- name: runs
 -- An issue's runs, newest first.

@@ -9,7 +9,7 @@ had quickly, it lets everybody pass and tries again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import asyncpg

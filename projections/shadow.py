@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ledger import log
 from ledger.batch import InlineModel, load_facts
 from ledger.database import Connection, connect, schema_path
+from ledger.events import Recorded
 from ledger.known import Known, touched_by
 from ledger.sql import beside
 from projections.projector import FollowingModel, step
@@ -35,7 +35,7 @@ class Models:
 
     def named(self, names: Sequence[str]) -> Models:
         """Those of the names; raises KeyError for one that there is not."""
-        unknown = set(names) - {model.name for model in (*self.inline, *self.following)}
+        unknown = set(names) - set(self.names)
         if unknown:
             raise KeyError(", ".join(sorted(unknown)))
         return Models(
@@ -46,12 +46,13 @@ class Models:
     @property
     def names(self) -> list[str]:
         """All names, inline models first."""
-        return [model.name for model in (*self.inline, *self.following)]
+        return [m.name for m in self.inline] + [m.name for m in self.following]
 
     @property
     def tables(self) -> list[str]:
         """All tables that the models keep."""
-        return [table for m in (*self.inline, *self.following) for table in m.tables]
+        kept = [m.tables for m in self.inline] + [m.tables for m in self.following]
+        return [table for tables in kept for table in tables]
 
 
 class Digest(NamedTuple):
@@ -132,7 +133,7 @@ class _AllInline:
         self._wanted = wanted
 
     async def save(
-        self, connection: Connection, company_id: str, recorded: Sequence[log.Recorded]
+        self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
     ) -> None:
         known = Known({}, {})
         keys = {key for r in recorded for key in touched_by(r.event, r.stream_id)}

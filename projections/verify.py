@@ -124,7 +124,7 @@ class _Walk:
             raise _Different(f"Position {r.position} was recorded before the one before it.")
         if data_hash(stored.salt, stored.canonical_data) != stored.data_hash:
             raise _Different(f"Position {r.position}: the data is not what was hashed.")
-        if leaf(r, stored.data_hash) != stored.leaf:
+        if leaf(r, stored.schema_version, stored.data_hash) != stored.leaf:
             raise _Different(f"Position {r.position}: a column is not what the leaf commits to.")
         self.position, self.versions[r.stream_id], self._last_at = (
             r.position,
@@ -156,9 +156,7 @@ async def _compare(shadow: Shadow, company_id: str) -> dict[str, Digest]:
 async def _first_difference(shadow: Shadow, table: str, company_id: str) -> str:
     live = await rows(shadow.connection, table, company_id)
     async with shadow.connection.transaction():
-        await shadow.connection.execute(
-            _SQL.see_tables_of, f"{shadow.schema}, ledger"
-        )
+        await shadow.connection.execute(_SQL.see_tables_of, f"{shadow.schema}, ledger")
         rebuilt = await rows(shadow.connection, table, company_id)
     for a, b in zip_longest(sorted(set(live) - set(rebuilt)), sorted(set(rebuilt) - set(live))):
         return f"Table {table}: the live row is {a}; rebuilt from the log it is {b}."

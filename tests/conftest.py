@@ -1,24 +1,34 @@
 """What every test shares: one real Postgres for the session, and a fresh company each.
 
 Tests run on the embedded Postgres, or on LEDGER_TEST_DATABASE_URL where one is given. A
-test that needs a database of its own asks for `fresh_database`.
+test that rebuilds, counts or breaks things asks for a database of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
-from api.wiring import Ledger, open_ledger
-from ledger.database import install_schema
+from api.app import build_app
+from api.wiring import FOLLOWING, Ledger, open_ledger
+from ledger.actors import Actor, Role
+from ledger.database import install_schema, reader_pool
 from ledger.embedded_postgres import postgres
 from ledger.ids import new_id
+from projections.projector import Projector
+from tests.client import Client
+
+NewDatabase = Callable[[], Awaitable[str]]
+NewClient = Callable[..., Awaitable[Client]]
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +50,8 @@ async def database_url(server_url: str) -> str:
 
 
 @pytest.fixture
-def fresh_database(server_url: str) -> Callable[[], object]:
-    """Makes databases of their own for tests that rebuild, count or break things."""
+def new_database(server_url: str) -> NewDatabase:
+    """Makes databases, each with the schema and nobody else in it."""
     return lambda: _new_database(server_url)
 
 
@@ -58,6 +68,55 @@ async def company(ledger: Ledger) -> str:
     return await ledger.create_company("Acme")
 
 
+@pytest_asyncio.fixture(scope="session")
+async def projector(database_url: str) -> AsyncIterator[Projector]:
+    """A projector that follows the shared database."""
+    pool = await reader_pool(database_url, 6)
+    following = Projector(pool, FOLLOWING)
+    task = asyncio.create_task(following.run())
+    yield following
+    following.stop()
+    await task
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def base_url(ledger: Ledger, projector: Projector) -> AsyncIterator[str]:
+    """The URL of the real HTTP server over the shared ledger, in this process."""
+    runner = web.AppRunner(build_app(ledger), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    assert runner.addresses
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """One client session for all tests."""
+    connector = aiohttp.TCPConnector(limit=200)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield session
+
+
+@pytest.fixture
+def new_client(ledger: Ledger, base_url: str, http: aiohttp.ClientSession) -> NewClient:
+    """Makes clients: `await new_client(company, role=Role.AGENT, actor="agent:one")`."""
+
+    async def make(company: str, role: Role = Role.OWNER, actor: str = "user:alice") -> Client:
+        _, key, named = await ledger.create_key(company, role, Actor.parse(actor))
+        return Client(http, base_url, company, key, named)
+
+    return make
+
+
+@pytest_asyncio.fixture
+async def owner(new_client: NewClient, company: str) -> Client:
+    """The client of an owner of the test's company."""
+    return await new_client(company)
+
+
 async def _new_database(server_url: str) -> str:
     name = f"test_{new_id().replace('-', '')}"
     connection = await asyncpg.connect(server_url)
@@ -65,7 +124,6 @@ async def _new_database(server_url: str) -> str:
         await connection.execute(f'CREATE DATABASE "{name}"')
     finally:
         await connection.close()
-    parts = urlsplit(server_url)
-    url = urlunsplit(parts._replace(path=f"/{name}"))
+    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     await install_schema(url)
     return url

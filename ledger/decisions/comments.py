@@ -37,9 +37,7 @@ def delete(command: c.DeleteComment, known: Known) -> Decision:
     return _on(issue.id, written.id, e.CommentDeleted(comment_id=written.id))
 
 
-def _own_comment(
-    command: c.EditComment | c.DeleteComment, issue_id: str, known: Known
-) -> Comment:
+def _own_comment(command: c.EditComment | c.DeleteComment, issue_id: str, known: Known) -> Comment:
     written = known.comment(command.comment_id)
     if written is None or written.issue_id != issue_id:
         raise not_found("comment", command.comment_id)

@@ -30,9 +30,7 @@ def create(command: c.CreateEntry, known: Known) -> Decision:
     fields = dict(_resolved(command.kind, command.fields, known))
     if command.kind == "team":
         fields["issue_prefix"] = _free_prefix(fields.get("issue_prefix"), chosen, known)
-    created = e.EntryCreated(
-        kind=command.kind, name=command.entry_name, slug=chosen, fields=fields
-    )
+    created = e.EntryCreated(kind=command.kind, name=command.entry_name, slug=chosen, fields=fields)
     return Decision(key, key, ((key, created),))
 
 

@@ -48,9 +48,7 @@ def create(command: c.CreateIssue, known: Known) -> Decision:
         description=command.description,
         status=_initial_status(command, workflow_of(known)),
         priority=command.priority,
-        assignee=str(the_actor(command.assignee, known, "/assignee"))
-        if command.assignee
-        else None,
+        assignee=str(the_actor(command.assignee, known, "/assignee")) if command.assignee else None,
         team_id=team.id if team else None,
         project_id=_ref("project", command.project, known),
         goal_id=_ref("goal", command.goal, known),
@@ -147,7 +145,7 @@ def _ref(kind: str, ref: str | None, known: Known) -> str | None:
 def _edited(issue: Issue, name: str, value: Json, known: Known) -> Json:
     """The value that a field takes: references become ids, and rules are asked."""
     match name, value:
-        case ("project_id" | "goal_id" | "milestone_id"), str(ref):
+        case (("project_id" | "goal_id" | "milestone_id"), str(ref)):
             return _ref(name.removesuffix("_id"), ref, known)
         case "parent_id", str(ref):
             return _parent_id(issue, ref, known)

@@ -116,8 +116,10 @@ def _entry_names(command: c.CreateEntry, known: Known) -> Iterator[FactKey]:
 def _entry_refs(kind: str, fields: Mapping[str, Json], known: Known) -> Iterator[FactKey]:
     for name, of_kind in KINDS[kind].refs.items():
         for ref in _listed(fields.get(name)):
-            yield from _actor(Actor("agent", ref), known) if of_kind == "agent" else _entry(
-                of_kind, ref, known
+            yield from (
+                _actor(Actor("agent", ref), known)
+                if of_kind == "agent"
+                else _entry(of_kind, ref, known)
             )
     match fields.get("issue_prefix"):
         case str(text):

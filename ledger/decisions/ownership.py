@@ -110,9 +110,7 @@ def end_run(issue: Issue, exit_reason: str) -> tuple[FactKey, e.Event] | None:
     """The end of the run that holds an issue, for the stream of that run."""
     if issue.holder_run_id is None or issue.holder_agent_id is None:
         return None
-    ended = e.RunEnded(
-        issue_id=issue.id, agent_id=issue.holder_agent_id, exit_reason=exit_reason
-    )
+    ended = e.RunEnded(issue_id=issue.id, agent_id=issue.holder_agent_id, exit_reason=exit_reason)
     return ("run", issue.holder_run_id), ended
 
 

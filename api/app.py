@@ -1,0 +1,162 @@
+"""The web application: the route table mounted, and what every request goes through.
+
+One middleware gives each request an id, one log line, one measurement, and turns whatever is
+raised into one problem document.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import orjson
+import structlog
+from aiohttp import web
+
+from api import gate, health
+from api.auth import Keys
+from api.context import Api, Context, begin
+from api.openapi import document
+from api.problems import Problem, problem_of, response_of
+from api.routes import ROUTES, Route
+from api.wiring import Ledger
+from projections.queries import Queries
+
+_LOG = structlog.get_logger("ledger.http")
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_app(ledger: Ledger) -> web.Application:
+    """The application over an opened ledger."""
+    queries = Queries(ledger.readers)
+    api = Api(ledger, queries, Keys(queries))
+    app = web.Application(middlewares=[_around], client_max_size=gate.MAX_BYTES)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, _bound(api, route))
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/readyz", health.readyz(queries))
+    app.router.add_get("/metrics", health.metrics(ledger, queries))
+    _mount_docs(app)
+    return app
+
+
+def _bound(api: Api, route: Route) -> Next:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await route.handler(api, request)
+
+    return handler
+
+
+@web.middleware
+async def _around(request: web.Request, handler: Next) -> web.StreamResponse:
+    started = time.perf_counter()
+    context = begin(request)
+    try:
+        response = await handler(request)
+    except Exception as error:
+        response = _refused(error, context)
+    response.headers["X-Request-Id"] = context.request_id
+    _tell(request, context, response.status, time.perf_counter() - started)
+    return response
+
+
+def _refused(error: Exception, context: Context) -> web.StreamResponse:
+    problem = problem_of(error)
+    if problem is None:
+        context.error = error
+        problem = Problem(
+            500, "internal", "Something of ours failed; the log has it under this request_id."
+        )
+    return response_of(problem, context.request_id)
+
+
+def _tell(request: web.Request, context: Context, status: int, seconds: float) -> None:
+    """One line a request, and one measurement."""
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    health.REQUESTS.labels(request.method, route, status).observe(seconds)
+    if route in ("/healthz", "/readyz", "/metrics") and status < 400:
+        return
+    caller = context.caller
+    fields = {
+        "method": request.method,
+        "path": request.path,
+        "route": route,
+        "status": status,
+        "milliseconds": round(seconds * 1000, 2),
+        "request_id": context.request_id,
+        "company_id": caller.company_id if caller else None,
+        "actor": str(caller.actor) if caller else None,
+        "position": context.position,
+        "replayed": context.replayed,
+    }
+    if context.error is not None:
+        _LOG.error("request", **fields, exc_info=context.error)
+    else:
+        _LOG.info("request", **fields)
+
+
+def _mount_docs(app: web.Application) -> None:
+    """The OpenAPI document, and a page that shows it without a network."""
+    body = orjson.dumps(document())
+
+    async def openapi(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    async def docs(request: web.Request) -> web.Response:
+        return web.Response(text=_PAGE if assets else _NO_PAGE, content_type="text/html")
+
+    app.router.add_get("/openapi.json", openapi)
+    app.router.add_get("/docs", docs)
+    assets = _assets()
+    if assets is not None:
+        for name in ("swagger_bundle.js", "swagger_style.css"):
+            app.router.add_get(f"/docs/{name}", _file(assets / name))
+
+    async def start(request: web.Request) -> web.Response:
+        raise web.HTTPFound("/docs")
+
+    app.router.add_get("/", start)
+
+
+def _file(path: Path) -> Next:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path, headers={"Cache-Control": "max-age=86400"})
+
+    return handler
+
+
+def _assets() -> Path | None:
+    """The folder of the package that carries Swagger UI, without importing it (it is large)."""
+    spec = find_spec("offapi")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Issue ledger</title>
+<link rel="stylesheet" href="/docs/swagger_style.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/docs/swagger_bundle.js"></script>
+<script>
+SwaggerUIBundle({
+  url: "/openapi.json", dom_id: "#docs", deepLinking: true, docExpansion: "none",
+  validatorUrl: null, persistAuthorization: true,
+});
+</script>
+</body>
+</html>
+"""
+_NO_PAGE = """<!doctype html>
+<title>Issue ledger</title>
+<p>The OpenAPI document is at <a href="/openapi.json">/openapi.json</a>. To see it as a page here,
+install the extra: <code>pip install 'issue-ledger[docs]'</code>.</p>
+"""

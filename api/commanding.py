@@ -1,0 +1,282 @@
+"""Commands over HTTP: one verb a route, or up to a hundred in one body.
+
+Whatever the route, the way is the same: caller, body, verb, submission, outcome, reply. What
+the reply shows is what the outcome says; nothing is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any, Literal, Union
+
+import orjson
+from aiohttp import web
+from pydantic import ConfigDict, Field, TypeAdapter, create_model
+
+from api import requests, views
+from api import wire as w
+from api.auth import Caller
+from api.context import Api, Context, context_of
+from api.problems import problem_of
+from api.verbs import VERBS, Ask, Built, Verb
+from ledger.codec import MAX_INT
+from ledger.errors import LedgerError
+from ledger.submission import IdempotencyKey, Outcome, Provenance, Result, Submission
+
+
+async def carry_out(api: Api, request: web.Request, verb: Verb, status: int) -> web.Response:
+    """Carries out one verb; `status` is what its success answers (201, 200 or 204)."""
+    context = context_of(request)
+    caller = await api.caller(request)
+    requests.query(request, w.Nothing)
+    raw, given = await requests.body(request)
+    ask = Ask(caller, requests.expected_version(request), requests.run_id(request),
+              request.match_info)  # fmt: skip
+    built = verb.build(ask, verb.body.model_validate(given))
+    key = _key(request, caller, raw, 0)
+    outcome = await _submit(api, context, caller, [built], key, len(raw), ask.run_id)
+    return _reply(context, outcome, built, status)
+
+
+def _reply(context: Context, outcome: Outcome, built: Built, status: int) -> web.Response:
+    result = outcome.results[0]
+    context.position, context.replayed = outcome.position, outcome.replayed
+    headers = {"ETag": f'"{result.version}"', "Ledger-Position": str(outcome.position)}
+    if outcome.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if status == 204:
+        return web.Response(status=204, headers=headers)
+    return web.Response(
+        status=_status(result, status),
+        body=orjson.dumps(_shown(result, built, outcome.replayed)),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def _status(result: Result, status: int) -> int:
+    """201 only when something came to be; a link that was there already is 200."""
+    return status if result.appended or status != 201 else 200
+
+
+def _shown(result: Result, built: Built, replayed: bool) -> dict[str, Any]:
+    shown = views.subject(result.subject, result.text)
+    for name, secret in built.shown_once.items():
+        shown[name] = None if replayed else secret
+    return shown
+
+
+def _key(request: web.Request, caller: Caller, raw: bytes, item: int) -> IdempotencyKey | None:
+    key = requests.idempotency_key(request)
+    if key is None:
+        return None
+    said = b"\0".join((request.method.encode(), request.raw_path.encode(), raw))
+    return IdempotencyKey(str(caller.actor), key, sha256(said).digest(), item)
+
+
+async def _submit(
+    api: Api,
+    context: Context,
+    caller: Caller,
+    built: Sequence[Built],
+    key: IdempotencyKey | None,
+    size_bytes: int,
+    run_id: str | None,
+) -> Outcome:
+    return await api.ledger.committer.submit(
+        caller.company_id,
+        Submission(
+            commands=tuple(item.command for item in built),
+            provenance=Provenance(
+                via="api",
+                key_id=caller.key_id,
+                run_id=run_id,
+                correlation_id=context.trace.correlation_id,
+                causation_id=context.trace.causation_id,
+            ),
+            idempotency_key=key,
+            size_bytes=256 + size_bytes,
+        ),
+    )
+
+
+# ── up to a hundred commands in one body ───────────────────────────────────────────────
+
+
+def _item_model(verb: Verb) -> type[w.Wire]:
+    about: dict[str, Any] = {name: (w.Ref, ...) for name in verb.about}
+    return create_model(
+        "".join(part.title() for part in verb.name.split("_")),
+        __base__=verb.body,
+        __doc__=verb.summary,
+        type=(Literal[verb.name], ...),  # type: ignore[arg-type]
+        expected_version=(Annotated[int, Field(ge=0, le=MAX_INT, strict=True)] | None, None),
+        **about,
+    )
+
+
+ITEMS: dict[str, type[w.Wire]] = {name: _item_model(verb) for name, verb in VERBS.items()}
+Item = Annotated[Union[tuple(ITEMS.values())], Field(discriminator="type")]  # type: ignore[valid-type] # noqa: UP007
+
+
+class CommandList(w.Wire):
+    """Commands that are carried out in order; `atomic`: all of them, or none."""
+
+    commands: list[Item] = Field(min_length=1, max_length=100)  # type: ignore[valid-type]
+    atomic: bool = False
+
+
+class ProblemView(views.View):
+    """RFC 9457 problem details, with the reasons that the code has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str | None = None
+    errors: list[dict[str, str]] | None = None
+
+
+class CommandOutcome(views.View):
+    """What became of one command: the resource as it now is, or why not."""
+
+    type: str
+    status: int
+    version: int | None = None
+    position: int | None = None
+    replayed: bool | None = None
+    resource: dict[str, Any] | None = None
+    problem: ProblemView | None = None
+
+
+class CommandOutcomes(views.View):
+    """What became of each command, in order."""
+
+    outcomes: list[CommandOutcome]
+
+
+_ITEM: TypeAdapter[Any] = TypeAdapter(Item)  # type: ignore[arg-type]
+_BODY_FIELDS = {name: set(verb.body.model_fields) for name, verb in VERBS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    verb: Verb
+    built: Built
+    run_id: str | None
+    size_bytes: int
+
+
+async def carry_out_many(api: Api, request: web.Request) -> web.Response:
+    """Carries out one command, a list of them, or a list that stands or falls together."""
+    context = context_of(request)
+    caller = await api.caller(request)
+    requests.query(request, w.Nothing)
+    raw, given = await requests.body(request)
+    items, atomic = _items_of(given)
+    asked = [_asked(request, caller, item, len(raw) // len(items)) for item in items]
+    if atomic:
+        shown = await _all_or_none(api, request, context, caller, asked, raw)
+    else:
+        shown = await asyncio.gather(
+            *(
+                _one_of_many(api, request, context, caller, one, raw, place)
+                for place, one in enumerate(asked, start=1)
+            )
+        )
+    return web.Response(body=orjson.dumps({"outcomes": shown}), content_type="application/json")
+
+
+def _items_of(given: Any) -> tuple[list[Any], bool]:
+    if isinstance(given, dict) and "commands" not in given:
+        return [_ITEM.validate_python(given)], False
+    listed = CommandList.model_validate({"commands": given} if isinstance(given, list) else given)
+    return list(listed.commands), listed.atomic
+
+
+def _asked(request: web.Request, caller: Caller, item: Any, size_bytes: int) -> _Asked:
+    verb = VERBS[item.type]
+    about = {name: getattr(item, name) for name in verb.about}
+    run_id = requests.run_id(request)
+    ask = Ask(caller, item.expected_version, run_id, about)
+    named = item.model_fields_set & _BODY_FIELDS[verb.name]
+    body = verb.body.model_construct(
+        _fields_set=named, **{name: getattr(item, name) for name in _BODY_FIELDS[verb.name]}
+    )
+    return _Asked(verb, verb.build(ask, body), run_id, size_bytes)
+
+
+async def _one_of_many(
+    api: Api,
+    request: web.Request,
+    context: Context,
+    caller: Caller,
+    asked: _Asked,
+    raw: bytes,
+    place: int,
+) -> dict[str, Any]:
+    key = _key(request, caller, raw, place)
+    try:
+        outcome = await _submit(
+            api, context, caller, [asked.built], key, asked.size_bytes, asked.run_id
+        )
+    except LedgerError as error:
+        return _told(asked, error)
+    return _outcome(asked, outcome, outcome.results[0])
+
+
+async def _all_or_none(
+    api: Api,
+    request: web.Request,
+    context: Context,
+    caller: Caller,
+    asked: list[_Asked],
+    raw: bytes,
+) -> list[dict[str, Any]]:
+    outcome = await _submit(
+        api,
+        context,
+        caller,
+        [one.built for one in asked],
+        _key(request, caller, raw, 0),
+        len(raw),
+        asked[0].run_id,
+    )
+    return [
+        _outcome(one, outcome, result) for one, result in zip(asked, outcome.results, strict=True)
+    ]
+
+
+def _outcome(asked: _Asked, outcome: Outcome, result: Result) -> dict[str, Any]:
+    created = asked.verb.name.startswith(("create_", "comment_", "link_"))
+    return {
+        "type": asked.verb.name,
+        "status": _status(result, 201 if created else 200),
+        "version": result.version,
+        "position": outcome.position,
+        "replayed": outcome.replayed,
+        "resource": _shown(result, asked.built, outcome.replayed),
+    }
+
+
+def _told(asked: _Asked, error: LedgerError) -> dict[str, Any]:
+    problem = problem_of(error)
+    assert problem is not None
+    return {
+        "type": asked.verb.name,
+        "status": problem.status,
+        "problem": {
+            "type": f"urn:ledger:problem:{problem.code}",
+            "title": str(type(error).__doc__ or ""),
+            "status": problem.status,
+            "code": problem.code,
+            "detail": problem.detail,
+            **problem.facts,
+        },
+    }

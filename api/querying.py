@@ -1,0 +1,427 @@
+"""Queries over HTTP: one thing with its version, or a page of things with a cursor.
+
+A page asks for one row more than it shows, and its cursor is the position of the last row
+shown, so rows that come or go meanwhile neither repeat nor hide others.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from api import requests, views
+from api import wire as w
+from api.auth import Caller
+from api.context import Api
+from api.problems import Problem
+from ledger.actors import Actor
+from ledger.codec import MAX_INT
+from ledger.errors import Invalid
+from ledger.workflow import STATUSES
+from projections.comments import read_comment
+from projections.companies import read_company, read_key
+from projections.directory import read_entry
+from projections.issues import read_issue
+from projections.links import read_link
+from projections.queries import GROUPS, ActivityFilter, CostFilter, IssueFilter, Row
+from projections.runs import read_run
+
+Show = Callable[[Row], dict[str, Any]]
+
+
+# ── one thing ──────────────────────────────────────────────────────────────────────────
+
+
+async def me(api: Api, request: web.Request) -> web.Response:
+    """Who this key is."""
+    caller = await api.caller(request)
+    requests.query(request, w.Nothing)
+    return _json(
+        {
+            "company_id": caller.company_id,
+            "key_id": caller.key_id,
+            "actor": str(caller.actor),
+            "role": str(caller.role),
+        }
+    )
+
+
+async def company(api: Api, request: web.Request) -> web.Response:
+    """The company."""
+    caller = await api.caller(request)
+    requests.query(request, w.Nothing)
+    row = await api.queries.company(caller.company_id)
+    return _one(request, row, lambda row: views.company(read_company(row)))
+
+
+async def key(api: Api, request: web.Request) -> web.Response:
+    """One API key."""
+    caller = await _key_reader(api, request)
+    asked = requests.query(request, w.KeyQuery)
+    row = await api.queries.key_by_id(
+        caller.company_id, request.match_info["key_id"].lower(), asked.revoked
+    )
+    return _one(request, row, lambda row: views.key(read_key(row)))
+
+
+def entry_of(kind: str) -> Callable[[Api, web.Request], Any]:
+    """One entry of a kind."""
+
+    async def entry(api: Api, request: web.Request) -> web.Response:
+        caller = await api.caller(request)
+        asked = requests.query(request, w.EntryQuery)
+        ref = request.match_info[f"{kind}_id"]
+        row = await api.queries.entry(caller.company_id, kind, ref, asked.archived)
+        return _one(request, row, lambda row: views.entry(read_entry(row)))
+
+    return entry
+
+
+async def issue(api: Api, request: web.Request) -> web.Response:
+    """One issue, with its description."""
+    caller = await api.caller(request)
+    requests.query(request, w.Nothing)
+    row = await api.queries.issue(caller.company_id, request.match_info["issue_id"])
+    return _one(
+        request,
+        row,
+        lambda row: {**views.issue(read_issue(row)), "description": row["description"]},
+    )
+
+
+async def comment(api: Api, request: web.Request) -> web.Response:
+    """One comment."""
+    caller, issue_id = await _issue_of(api, request)
+    row = await api.queries.comment(
+        caller.company_id, issue_id, request.match_info["comment_id"].lower()
+    )
+    return _one(request, row, _comment, versioned=False)
+
+
+async def run(api: Api, request: web.Request) -> web.Response:
+    """One run of an issue."""
+    caller, issue_id = await _issue_of(api, request)
+    row = await api.queries.run(caller.company_id, issue_id, request.match_info["run_id"].lower())
+    return _one(request, row, lambda row: views.run(read_run(row)))
+
+
+# ── pages ──────────────────────────────────────────────────────────────────────────────
+
+
+async def keys(api: Api, request: web.Request) -> web.Response:
+    """API keys, newest first."""
+    caller = await _key_reader(api, request)
+    asked = requests.query(request, w.KeysQuery)
+    as_of = await api.queries.head(caller.company_id)
+    rows = await api.queries.keys(
+        caller.company_id, _position(asked), asked.limit + 1, asked.revoked
+    )
+    return _page(request, asked, as_of, rows, lambda row: views.key(read_key(row)))
+
+
+def entries_of(kind: str) -> Callable[[Api, web.Request], Any]:
+    """Entries of a kind, newest first."""
+
+    async def entries(api: Api, request: web.Request) -> web.Response:
+        caller = await api.caller(request)
+        asked = requests.query(request, w.EntriesQuery)
+        as_of = await api.queries.head(caller.company_id)
+        rows = await api.queries.entries(
+            caller.company_id, kind, _position(asked), asked.limit + 1, asked.archived
+        )
+        return _page(request, asked, as_of, rows, lambda row: views.entry(read_entry(row)))
+
+    return entries
+
+
+async def issues(api: Api, request: web.Request) -> web.Response:
+    """Issues, newest first."""
+    caller = await api.caller(request)
+    asked = requests.query(request, w.IssuesQuery)
+    as_of = await api.queries.head(caller.company_id)
+    wanted = await _issue_filter(api, caller, asked)
+    rows = await api.queries.issues(caller.company_id, wanted, _position(asked), asked.limit + 1)
+    return _page(request, asked, as_of, rows, lambda row: views.issue(read_issue(row)))
+
+
+async def comments(api: Api, request: web.Request) -> web.Response:
+    """An issue's comments, oldest first."""
+    caller, issue_id = await _issue_of(api, request, w.PageQuery)
+    asked = requests.query(request, w.PageQuery)
+    as_of = await api.queries.head(caller.company_id)
+    rows = await api.queries.comments(
+        caller.company_id, issue_id, _position(asked), asked.limit + 1
+    )
+    return _page(request, asked, as_of, rows, _comment)
+
+
+async def links(api: Api, request: web.Request) -> web.Response:
+    """An issue's links, from either end, oldest first."""
+    caller, issue_id = await _issue_of(api, request, w.PageQuery)
+    asked = requests.query(request, w.PageQuery)
+    as_of = await api.queries.head(caller.company_id)
+    rows = await api.queries.links(caller.company_id, issue_id, _position(asked), asked.limit + 1)
+    return _page(request, asked, as_of, rows, lambda row: views.link(read_link(row)))
+
+
+async def runs(api: Api, request: web.Request) -> web.Response:
+    """An issue's runs, newest first."""
+    caller, issue_id = await _issue_of(api, request, w.PageQuery)
+    asked = requests.query(request, w.PageQuery)
+    as_of = await api.queries.head(caller.company_id)
+    rows = await api.queries.runs(caller.company_id, issue_id, _position(asked), asked.limit + 1)
+    return _page(request, asked, as_of, rows, lambda row: views.run(read_run(row)))
+
+
+async def activity(api: Api, request: web.Request) -> web.Response:
+    """Activity, newest first."""
+    caller = await api.caller(request)
+    asked = requests.query(request, w.ActivityQuery)
+    as_of = await _reached(api, caller, "activity", asked.consistency)
+    wanted = ActivityFilter(
+        issue_id=await _issue_id(api, caller, asked.issue_id),
+        actor=asked.actor,
+        run_id=asked.run_id,
+        types=_words(asked.type),
+        since=asked.since,
+        until=asked.until,
+    )
+    rows = await api.queries.activity(caller.company_id, wanted, _position(asked), asked.limit + 1)
+    return _page(request, asked, as_of, rows, views.activity, by="position")
+
+
+async def costs(api: Api, request: web.Request) -> web.Response:
+    """Cost reports, newest first."""
+    caller = await api.caller(request)
+    asked = requests.query(request, w.CostsQuery)
+    as_of = await _reached(api, caller, "costs", asked.consistency)
+    wanted = await _cost_filter(api, caller, asked)
+    rows = await api.queries.cost_entries(
+        caller.company_id, wanted, _position(asked), asked.limit + 1
+    )
+    return _page(request, asked, as_of, rows, views.cost_entry, by="position")
+
+
+async def cost_sums(api: Api, request: web.Request) -> web.Response:
+    """Costs, summed by any of day, agent, project, issue, provider and model."""
+    caller = await api.caller(request)
+    asked = requests.query(request, w.CostSumsQuery)
+    groups = _words(asked.group_by) or []
+    unknown = [name for name in groups if name not in GROUPS]
+    if unknown:
+        raise Invalid(
+            f"Costs are summed by {', '.join(GROUPS)}, not by {', '.join(unknown)}.",
+            pointer="/group_by",
+        )
+    as_of = await _reached(api, caller, "costs", asked.consistency)
+    wanted = await _cost_filter(api, caller, asked)
+    rows = await api.queries.cost_sums(caller.company_id, wanted, groups)
+    return _json(
+        {
+            "items": [views.cost_sum(row, groups) for row in rows],
+            "next_cursor": None,
+            "as_of_position": as_of,
+        },
+        position=as_of,
+    )
+
+
+async def events(api: Api, request: web.Request) -> web.Response:
+    """The log itself, oldest first, after a position."""
+    caller = await api.caller(request)
+    asked = requests.query(request, w.EventsQuery)
+    as_of = await api.queries.head(caller.company_id)
+    stream_id = await _issue_id(api, caller, asked.issue_id)
+    stored = await api.queries.events(
+        caller.company_id, asked.after, asked.limit + 1, stream_id, _words(asked.type)
+    )
+    shown, more = stored[: asked.limit], len(stored) > asked.limit
+    last = shown[-1].recorded.position if shown else asked.after
+    body = {
+        "items": [views.event(item) for item in shown],
+        "next_cursor": str(last) if more else None,
+        "as_of_position": as_of,
+    }
+    link = {"after": str(last)} if more else None
+    return _json(body, position=as_of, headers=_next_link(request, link))
+
+
+# ── helpers ────────────────────────────────────────────────────────────────────────────
+
+
+async def _key_reader(api: Api, request: web.Request) -> Caller:
+    caller = await api.caller(request)
+    if not caller.role.sees_keys:
+        raise Problem(
+            403, "forbidden", f"The role {caller.role} does not see API keys.",
+            role=str(caller.role),
+        )  # fmt: skip
+    return caller
+
+
+async def _issue_of(
+    api: Api, request: web.Request, model: type[w.Wire] = w.Nothing
+) -> tuple[Caller, str]:
+    caller = await api.caller(request)
+    requests.query(request, model)
+    issue_id = await _issue_id(api, caller, request.match_info["issue_id"])
+    assert issue_id is not None
+    return caller, issue_id
+
+
+async def _issue_id(api: Api, caller: Caller, ref: str | None) -> str | None:
+    """The id of an issue that a query names; raises a 404 Problem."""
+    if ref is None:
+        return None
+    row = await api.queries.issue(caller.company_id, ref)
+    if row is None:
+        raise Problem(404, "not_found", f"There is no issue {ref!r} in this company.")
+    return str(row["issue_id"])
+
+
+async def _entry_id(api: Api, caller: Caller, kind: str, ref: str | None) -> str | None:
+    """The id of an entry that a query names, an archived one too; raises a 404 Problem."""
+    if ref is None:
+        return None
+    row = await api.queries.entry(caller.company_id, kind, ref, archived=True)
+    if row is None:
+        raise Problem(404, "not_found", f"There is no {kind} {ref!r} in this company.")
+    return str(row["entry_id"])
+
+
+async def _issue_filter(api: Api, caller: Caller, asked: w.IssuesQuery) -> IssueFilter:
+    system, _, external_id = (asked.external_ref or "").partition(":")
+    parent = asked.parent_id
+    return IssueFilter(
+        statuses=_known_words(asked.status, STATUSES, "status"),
+        priorities=_known_words(
+            asked.priority, ("none", "low", "medium", "high", "urgent"), "priority"
+        ),
+        assignee=_assignee(asked.assignee),
+        team_id=await _entry_id(api, caller, "team", asked.team_id),
+        project_id=await _entry_id(api, caller, "project", asked.project_id),
+        goal_id=await _entry_id(api, caller, "goal", asked.goal_id),
+        milestone_id=await _entry_id(api, caller, "milestone", asked.milestone_id),
+        parent_id=parent if parent == "none" else await _issue_id(api, caller, parent),
+        label_id=await _entry_id(api, caller, "label", asked.label),
+        external_system=system or None,
+        external_id=external_id or None,
+    )
+
+
+async def _cost_filter(
+    api: Api, caller: Caller, asked: w.CostsQuery | w.CostSumsQuery
+) -> CostFilter:
+    return CostFilter(
+        issue_id=await _issue_id(api, caller, asked.issue_id),
+        agent_id=asked.agent_id,
+        project_id=await _entry_id(api, caller, "project", asked.project_id),
+        provider=asked.provider,
+        model=asked.model,
+        since=asked.since,
+        until=asked.until,
+    )
+
+
+async def _reached(api: Api, caller: Caller, model: str, consistency: w.Consistency) -> int:
+    """The position that a following model answers as of."""
+    if consistency == "eventual":
+        return await api.queries.position(caller.company_id, model)
+    return await api.queries.wait_for(caller.company_id, model)
+
+
+def _comment(row: Row) -> dict[str, Any]:
+    return {**views.comment(read_comment(row)), "body": row["body"]}
+
+
+def _words(text: str | None) -> list[str] | None:
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    return words or None
+
+
+def _known_words(text: str | None, known: Sequence[str], name: str) -> list[str] | None:
+    words = _words(text)
+    unknown = [word for word in words or [] if word not in known]
+    if unknown:
+        raise Invalid(
+            f"There is no {name} {', '.join(unknown)}; choose from {', '.join(known)}.",
+            pointer=f"/{name}",
+        )
+    return words
+
+
+def _assignee(text: str | None) -> str | None:
+    return text if text in (None, "none") else str(Actor.parse(text or ""))
+
+
+def _one(
+    request: web.Request, row: Row | None, show: Show, *, versioned: bool = True
+) -> web.Response:
+    if row is None:
+        name = list(request.match_info.values())[-1]
+        raise Problem(404, "not_found", f"There is no {name!r} here.")
+    headers = {}
+    if versioned:
+        headers["ETag"] = f'"{row["version"]}"'
+        if requests.unless_changed(request, row["version"]):
+            return web.Response(status=304, headers=headers)
+    return _json(show(row), position=row["as_of_position"], headers=headers)
+
+
+def _page(
+    request: web.Request,
+    asked: w.PageQuery,
+    as_of: int,
+    rows: Sequence[Row],
+    show: Show,
+    *,
+    by: str = "created_position",
+) -> web.Response:
+    shown = rows[: asked.limit]
+    cursor = _cursor(shown[-1][by]) if len(rows) > asked.limit else None
+    body = {
+        "items": [show(row) for row in shown],
+        "next_cursor": cursor,
+        "as_of_position": as_of,
+    }
+    link = {"cursor": cursor} if cursor else None
+    return _json(body, position=as_of, headers=_next_link(request, link))
+
+
+def _next_link(request: web.Request, changed: dict[str, str] | None) -> dict[str, str]:
+    if changed is None:
+        return {}
+    return {"Link": f'<{request.rel_url.update_query(changed)}>; rel="next"'}
+
+
+def _cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(f"p{position}".encode()).decode().rstrip("=")
+
+
+def _position(asked: w.PageQuery) -> int | None:
+    """The position that a cursor names; raises Invalid for one that was not ours."""
+    if asked.cursor is None:
+        return None
+    try:
+        padded = asked.cursor + "=" * (-len(asked.cursor) % 4)
+        text = base64.urlsafe_b64decode(padded.encode()).decode()
+        position = int(text.removeprefix("p"))
+    except (binascii.Error, ValueError):
+        position = -1
+    if not 0 <= position <= MAX_INT or _cursor(position) != asked.cursor:
+        raise Invalid("This cursor is not one that a list gave out.", pointer="/cursor")
+    return position
+
+
+def _json(
+    body: Any, *, position: int | None = None, headers: dict[str, str] | None = None
+) -> web.Response:
+    shown = dict(headers or {})
+    if position is not None:
+        shown["Ledger-Position"] = str(position)
+    return web.Response(body=orjson.dumps(body), content_type="application/json", headers=shown)

@@ -1,0 +1,103 @@
+"""What a request says beside its path: headers, body and query, each read in one place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple, TypeVar
+
+from aiohttp import web
+
+from api import gate
+from api.problems import Problem
+from api.wire import Wire
+from ledger.codec import MAX_INT
+from ledger.ids import new_id
+from ledger.known import is_id
+
+W = TypeVar("W", bound=Wire)
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_VERSION = re.compile(r'(?:W/)?"(\d{1,16})"')
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+
+
+class Trace(NamedTuple):
+    """What a request belongs to: the caller's trace and span, else the request itself."""
+
+    correlation_id: str
+    causation_id: str | None
+
+
+def request_id(request: web.Request) -> str:
+    """The caller's X-Request-Id, or one made for this request."""
+    given = request.headers.get("X-Request-Id", "")
+    return given if _REQUEST_ID.fullmatch(given) else new_id()
+
+
+def trace(request: web.Request, request_id: str) -> Trace:
+    """W3C Trace Context's traceparent, where there is a valid one."""
+    found = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    return Trace(found[1], found[2]) if found else Trace(request_id, None)
+
+
+def expected_version(request: web.Request) -> int | None:
+    """The version that If-Match names; None for none and for `*`."""
+    given = request.headers.get("If-Match")
+    if given is None or given.strip() == "*":
+        return None
+    found = _VERSION.fullmatch(given.strip())
+    if found is None or int(found[1]) > MAX_INT:
+        raise Problem(400, "malformed", 'If-Match takes one version, such as "7".')
+    return int(found[1])
+
+
+def unless_changed(request: web.Request, version: int) -> bool:
+    """Whether If-None-Match says that the caller has this version already."""
+    given = request.headers.get("If-None-Match")
+    if given is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in given.split(",")]
+    return "*" in tags or f'"{version}"' in tags
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The caller's Idempotency-Key."""
+    given = request.headers.get("Idempotency-Key")
+    if given is not None and not _KEY.fullmatch(given):
+        raise Problem(
+            400, "malformed", "Idempotency-Key takes 1 to 255 printable ASCII characters."
+        )
+    return given
+
+
+def run_id(request: web.Request) -> str | None:
+    """The run in which the caller acts."""
+    given = request.headers.get("Ledger-Run-Id")
+    if given is not None and not is_id(given.lower()):
+        raise Problem(400, "malformed", "Ledger-Run-Id takes a run's id (a UUID).")
+    return given.lower() if given else None
+
+
+async def body(request: web.Request) -> tuple[bytes, Any]:
+    """The body's bytes, and the JSON that they are; no body is an empty object."""
+    raw = await request.read()
+    if raw and "Content-Type" in request.headers:
+        kind = request.content_type
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise Problem(
+                415, "unsupported_media_type", f"Send application/json, not {kind}.",
+                headers={"Accept": "application/json"},
+            )  # fmt: skip
+    value = gate.parse(raw)
+    return raw, {} if not raw else value
+
+
+def query(request: web.Request, model: type[W]) -> W:
+    """The query's parameters; an unknown one, or one given twice, is a 422."""
+    parameters = request.query
+    given = dict(parameters)
+    if len(given) != len(parameters):
+        raise Problem(422, "invalid", "A query parameter is given twice.")
+    for text in (*given.keys(), *given.values()):
+        gate.refuse_bad_string(text)
+    return model.model_validate(given)

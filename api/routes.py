@@ -1,0 +1,166 @@
+"""Every route of `/v1`, as a table: what it takes, what it answers, who handles it.
+
+The server mounts this table, and the OpenAPI document is made from it, so what is documented
+is what is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from api import commanding, querying, views
+from api import wire as w
+from api.context import Api
+from api.verbs import VERBS, Verb
+from ledger.directory import KINDS
+
+Handler = Callable[[Api, web.Request], Awaitable[web.Response]]
+C = "/v1/companies/{company_id}"
+I = C + "/issues/{issue_id}"  # noqa: E741
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path."""
+
+    method: str
+    path: str
+    tag: str
+    summary: str
+    operation_id: str
+    handler: Handler
+    status: int
+    view: type[BaseModel] | None
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] = w.Nothing
+    is_list: bool = False
+    is_command: bool = False
+    is_versioned: bool = True
+
+
+def _command(
+    method: str, path: str, verb_name: str, status: int, view: type[BaseModel] | None, tag: str
+) -> Route:
+    verb = VERBS[verb_name]
+    return Route(
+        method,
+        path,
+        tag,
+        verb.summary,
+        verb.name,
+        _carrying_out(verb, status),
+        status,
+        view,
+        body=None if verb.body is w.Nothing else verb.body,
+        is_command=True,
+    )
+
+
+def _carrying_out(verb: Verb, status: int) -> Handler:
+    async def handler(api: Api, request: web.Request) -> web.Response:
+        return await commanding.carry_out(api, request, verb, status)
+
+    return handler
+
+
+def _get(
+    path: str,
+    name: str,
+    handler: Handler,
+    view: type[BaseModel],
+    tag: str,
+    query: type[BaseModel] = w.Nothing,
+    *,
+    is_list: bool = False,
+    is_versioned: bool = True,
+    summary: str | None = None,
+) -> Route:
+    return Route(
+        "GET",
+        path,
+        tag,
+        summary or (handler.__doc__ or "").strip(),
+        name,
+        handler,
+        200,
+        view,
+        query=query,
+        is_list=is_list,
+        is_versioned=is_versioned and not is_list,
+    )
+
+
+def _directory(kind: str) -> list[Route]:
+    many, one = f"{C}/{kind}s", f"{C}/{kind}s/{{{kind}_id}}"
+    view = views.entry_view(kind)
+    return [
+        _command("POST", many, f"create_{kind}", 201, view, "directory"),
+        _get(many, f"list_{kind}s", querying.entries_of(kind), view, "directory", w.EntriesQuery,
+             is_list=True, summary=f"List {kind}s, newest first."),
+        _get(one, f"get_{kind}", querying.entry_of(kind), view, "directory", w.EntryQuery,
+             summary=f"Get one {kind}, by id or slug."),
+        _command("PATCH", one, f"update_{kind}", 200, view, "directory"),
+        _command("DELETE", one, f"archive_{kind}", 204, None, "directory"),
+    ]  # fmt: skip
+
+
+ROUTES: list[Route] = [
+    _get("/v1/me", "get_me", querying.me, views.CallerView, "company", is_versioned=False),
+    _get(C, "get_company", querying.company, views.CompanyView, "company"),
+    _command("POST", f"{C}/keys", "create_key", 201, views.NewKeyView, "company"),
+    _get(f"{C}/keys", "list_keys", querying.keys, views.KeyView, "company", w.KeysQuery,
+         is_list=True),
+    _get(f"{C}/keys/{{key_id}}", "get_key", querying.key, views.KeyView, "company", w.KeyQuery),
+    _command("PATCH", f"{C}/keys/{{key_id}}", "rename_key", 200, views.KeyView, "company"),
+    _command("DELETE", f"{C}/keys/{{key_id}}", "revoke_key", 204, None, "company"),
+    *(route for kind in KINDS for route in _directory(kind)),
+    _command("POST", f"{C}/issues", "create_issue", 201, views.IssueView, "issues"),
+    _get(f"{C}/issues", "list_issues", querying.issues, views.IssueView, "issues", w.IssuesQuery,
+         is_list=True),
+    _get(I, "get_issue", querying.issue, views.IssueView, "issues"),
+    _command("PATCH", I, "edit_issue", 200, views.IssueView, "issues"),
+    _command("DELETE", I, "delete_issue", 204, None, "issues"),
+    _command("POST", f"{I}/transition", "transition_issue", 200, views.IssueView, "issues"),
+    _command("POST", f"{I}/checkout", "check_out_issue", 200, views.IssueView, "work"),
+    _command("POST", f"{I}/release", "release_issue", 200, views.IssueView, "work"),
+    _command("POST", f"{I}/assign", "assign_issue", 200, views.IssueView, "work"),
+    _command("POST", f"{I}/unassign", "unassign_issue", 200, views.IssueView, "work"),
+    _command("POST", f"{I}/reassign", "reassign_issue", 200, views.IssueView, "work"),
+    _command("POST", f"{I}/comments", "comment_on_issue", 201, views.CommentView, "comments"),
+    _get(f"{I}/comments", "list_comments", querying.comments, views.CommentView, "comments",
+         w.PageQuery, is_list=True),
+    _get(f"{I}/comments/{{comment_id}}", "get_comment", querying.comment, views.CommentView,
+         "comments", is_versioned=False),
+    _command("PATCH", f"{I}/comments/{{comment_id}}", "edit_comment", 200, views.CommentView,
+             "comments"),
+    _command("DELETE", f"{I}/comments/{{comment_id}}", "delete_comment", 204, None, "comments"),
+    _command("POST", f"{I}/labels", "label_issue", 200, views.IssueView, "issues"),
+    _command("DELETE", f"{I}/labels/{{label_id}}", "unlabel_issue", 204, None, "issues"),
+    _command("POST", f"{I}/links", "link_issue", 201, views.LinkView, "issues"),
+    _get(f"{I}/links", "list_links", querying.links, views.LinkView, "issues", w.PageQuery,
+         is_list=True),
+    _command("DELETE", f"{I}/links/{{link_id}}", "unlink_issue", 204, None, "issues"),
+    _get(f"{I}/runs", "list_runs", querying.runs, views.RunView, "work", w.PageQuery,
+         is_list=True),
+    _get(f"{I}/runs/{{run_id}}", "get_run", querying.run, views.RunView, "work"),
+    _command("POST", f"{I}/runs/{{run_id}}/costs", "report_cost", 201, views.RunView, "work"),
+    Route(
+        "POST", f"{C}/commands", "commands",
+        "Carry out one command, a list of up to 100, or `{commands, atomic}`.",
+        "carry_out_commands", commanding.carry_out_many, 200, commanding.CommandOutcomes,
+        body=commanding.CommandList, is_command=True, is_versioned=False,
+    ),
+    _get(f"{C}/activity", "list_activity", querying.activity, views.ActivityView, "history",
+         w.ActivityQuery, is_list=True),
+    _get(f"{C}/events", "list_events", querying.events, views.EventView, "history",
+         w.EventsQuery, is_list=True),
+    _get(f"{C}/costs", "list_costs", querying.costs, views.CostEntryView, "costs", w.CostsQuery,
+         is_list=True),
+    _get(f"{C}/costs/sums", "sum_costs", querying.cost_sums, views.CostSumView, "costs",
+         w.CostSumsQuery, is_list=True),
+]  # fmt: skip
+"""In the order in which the documentation shows them."""

@@ -1,0 +1,467 @@
+"""The bodies and queries that `/v1` takes, as pydantic models.
+
+They check form: types, lengths, known words, no unknown fields. What is true or allowed is
+`decide`'s to say. The OpenAPI document is made from these same models.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from ledger.codec import MAX_INT, timestamp
+from ledger.decisions.links import INVERSES, LINK_TYPES
+from ledger.workflow import STATUSES
+
+MAX_TEXT = 500_000
+MAX_ENTRY_TEXT = 20_000
+MAX_AMOUNT = 10**12
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+Body = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Reason = Annotated[str, StringConstraints(max_length=5000)]
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Slug = Annotated[str, StringConstraints(max_length=100, pattern=r"^[a-z0-9][a-z0-9._:-]*$")]
+Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{0,9}$")]
+ActorText = Annotated[str, StringConstraints(max_length=210, pattern=r"^(user|agent|system):.+$")]
+AssigneeText = Annotated[str, StringConstraints(max_length=210, pattern=r"^(user|agent):.+$")]
+Status = Literal[STATUSES]  # type: ignore[valid-type]
+Priority = Literal["none", "low", "medium", "high", "urgent"]
+LinkType = Literal[(*LINK_TYPES, *INVERSES)]  # type: ignore[valid-type]
+RoleText = Literal["owner", "admin", "manager", "editor", "agent", "viewer", "auditor"]
+Decimal = Annotated[str, StringConstraints(max_length=60, pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
+Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, strict=True)]
+Estimate = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
+Id = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
+]
+
+
+def _whole_years(moment: datetime) -> datetime:
+    if not 2 <= moment.year <= 9998:
+        raise ValueError("the year must be between 2 and 9998")
+    return moment.astimezone(UTC)
+
+
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _as_rfc_3339(value: Any) -> Any:
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("write a time as RFC 3339, such as 2026-04-12T17:00:00Z")
+    return value
+
+
+def _as_day(value: Any) -> Any:
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise ValueError("write a day as YYYY-MM-DD")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_rfc_3339), AfterValidator(_whole_years)]
+Day = Annotated[date, BeforeValidator(_as_day)]
+
+
+def _optional() -> Any:
+    """The default of a field that a PATCH may leave out and may not clear."""
+
+    def without_default(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+
+    return Field("", validate_default=False, json_schema_extra=without_default)
+
+
+class Wire(BaseModel):
+    """What every body is: known fields only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ExternalRef(Wire):
+    """Another system's name for an issue, unique in its company."""
+
+    system: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+# ── issues ─────────────────────────────────────────────────────────────────────────────
+
+
+class NewIssue(Wire):
+    """An issue to write down. References take ids or names (`ENG-42`, slugs)."""
+
+    title: Title
+    description: Text | None = None
+    status: Status | None = None
+    priority: Priority = "none"
+    assignee: AssigneeText | None = Field(None, examples=["agent:coder"])
+    team_id: Ref | None = None
+    project_id: Ref | None = None
+    goal_id: Ref | None = None
+    milestone_id: Ref | None = None
+    parent_id: Ref | None = None
+    labels: list[Ref] = Field(default_factory=list, max_length=100)
+    due_at: Moment | None = None
+    estimate: Estimate | None = None
+    sort_order: Decimal | None = None
+    billing_code: Short | None = None
+    external_ref: ExternalRef | None = None
+
+
+class IssueEdit(Wire):
+    """The fields to change; null clears one, a field that is not named stays."""
+
+    title: Title = _optional()
+    description: Text | None = None
+    priority: Priority = "none"
+    due_at: Moment | None = None
+    estimate: Estimate | None = None
+    sort_order: Decimal | None = None
+    project_id: Ref | None = None
+    goal_id: Ref | None = None
+    milestone_id: Ref | None = None
+    parent_id: Ref | None = None
+    billing_code: Short | None = None
+    external_ref: ExternalRef | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that the body named, as the ledger holds them."""
+        named = self.model_dump(include=self.model_fields_set)
+        if isinstance(self.due_at, datetime):
+            named["due_at"] = timestamp(self.due_at)
+        return named
+
+
+class Transition(Wire):
+    """The status to move to, and why."""
+
+    status: Status
+    reason: Reason | None = None
+
+
+class Assign(Wire):
+    """Who gets the issue: exactly one of the two."""
+
+    agent_id: Ref | None = None
+    user_id: Ref | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Assign:
+        if (self.agent_id is None) == (self.user_id is None):
+            raise ValueError("give agent_id or user_id, exactly one of them")
+        return self
+
+    @property
+    def assignee(self) -> tuple[str, str]:
+        """The type and id of who gets it."""
+        return ("agent", self.agent_id) if self.agent_id else ("user", self.user_id or "")
+
+
+class Reassign(Assign):
+    """Who gets the issue instead, and why."""
+
+    reason: Reason | None = None
+
+
+class CheckOut(Wire):
+    """Which agent takes the issue (default: the caller), from which statuses."""
+
+    agent_id: Ref | None = None
+    expected_statuses: list[Status] | None = Field(None, min_length=1, max_length=20)
+
+
+class Why(Wire):
+    """Why, if there is something to say."""
+
+    reason: Reason | None = None
+
+
+class NewComment(Wire):
+    """A comment's text."""
+
+    body: Body
+
+
+class NewLabel(Wire):
+    """A label, by id, slug or name."""
+
+    label: Ref
+
+
+class NewLink(Wire):
+    """The other issue, and what it is to this one."""
+
+    link_type: LinkType
+    target_id: Ref
+
+
+class NewCost(Wire):
+    """What a run used: tokens by kind, and micro-dollars."""
+
+    provider: Short
+    model: Short
+    input_tokens: Amount = 0
+    output_tokens: Amount = 0
+    cached_tokens: Amount = 0
+    cost_micros: Amount = 0
+
+
+class Nothing(Wire):
+    """No fields."""
+
+
+# ── directory ──────────────────────────────────────────────────────────────────────────
+
+
+class NewEntry(Wire):
+    """What every entry has."""
+
+    name: Name
+    slug: Slug | None = None
+
+
+class EntryEdit(Wire):
+    """The fields to change; null clears one, a field that is not named stays."""
+
+    name: Name = _optional()
+    slug: Slug = _optional()
+
+
+class _Described(BaseModel):
+    description: Annotated[str, StringConstraints(max_length=MAX_ENTRY_TEXT)] | None = None
+
+
+class _Dated(_Described):
+    target_date: Day | None = None
+
+
+class _User(BaseModel):
+    email: Annotated[str, StringConstraints(max_length=320)] | None = None
+
+
+class _Team(_Described):
+    issue_prefix: Prefix | None = None
+    lead_agent_id: Ref | None = None
+    agent_ids: list[Ref] | None = Field(None, max_length=500)
+
+
+class _Milestone(_Dated):
+    project_id: Ref | None = None
+
+
+class _Label(_Described):
+    color: Annotated[str, StringConstraints(max_length=50)] | None = None
+
+
+class _Routine(_Described):
+    instructions: Annotated[str, StringConstraints(max_length=MAX_ENTRY_TEXT)] | None = None
+
+
+class NewUser(NewEntry, _User):
+    """A person."""
+
+
+class NewAgent(NewEntry, _Described):
+    """An AI agent."""
+
+
+class NewTeam(NewEntry, _Team):
+    """A team; its issues are numbered under its `issue_prefix`."""
+
+
+class NewProject(NewEntry, _Dated):
+    """A project."""
+
+
+class NewGoal(NewEntry, _Dated):
+    """A goal."""
+
+
+class NewMilestone(NewEntry, _Milestone):
+    """A milestone."""
+
+
+class NewLabelEntry(NewEntry, _Label):
+    """A label; its name is its own in the company."""
+
+
+class NewRoutine(NewEntry, _Routine):
+    """A routine."""
+
+
+class UserEdit(EntryEdit, _User):
+    """Changes of a user."""
+
+
+class AgentEdit(EntryEdit, _Described):
+    """Changes of an agent."""
+
+
+class TeamEdit(EntryEdit, _Team):
+    """Changes of a team."""
+
+    issue_prefix: Prefix = _optional()
+
+
+class ProjectEdit(EntryEdit, _Dated):
+    """Changes of a project."""
+
+
+class GoalEdit(EntryEdit, _Dated):
+    """Changes of a goal."""
+
+
+class MilestoneEdit(EntryEdit, _Milestone):
+    """Changes of a milestone."""
+
+
+class LabelEdit(EntryEdit, _Label):
+    """Changes of a label."""
+
+
+class RoutineEdit(EntryEdit, _Routine):
+    """Changes of a routine."""
+
+
+# ── keys ───────────────────────────────────────────────────────────────────────────────
+
+
+class NewKey(Wire):
+    """An API key to give out. Its actor need not be in the directory."""
+
+    role: RoleText
+    actor: ActorText = Field(examples=["agent:coder"])
+    name: Name | None = None
+
+
+class KeyEdit(Wire):
+    """A key's name; nothing else of it changes."""
+
+    name: Name | None = None
+
+
+# ── queries ────────────────────────────────────────────────────────────────────────────
+
+Limit = Annotated[int, Field(ge=1, le=200)]
+Consistency = Literal["strong", "eventual"]
+
+
+class PageQuery(Wire):
+    """How much, and from where on."""
+
+    limit: Limit = 50
+    cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
+
+
+class EntriesQuery(PageQuery):
+    """Entries of the directory, newest first."""
+
+    archived: bool = False
+
+
+class KeysQuery(PageQuery):
+    """API keys, newest first."""
+
+    revoked: bool = False
+
+
+class EntryQuery(Wire):
+    """Whether an archived entry is wanted too."""
+
+    archived: bool = False
+
+
+class KeyQuery(Wire):
+    """Whether a revoked key is wanted too."""
+
+    revoked: bool = False
+
+
+class IssuesQuery(PageQuery):
+    """Issues, newest first. `status` and `priority` take several words, comma-separated."""
+
+    status: Annotated[str, StringConstraints(max_length=200)] | None = None
+    priority: Annotated[str, StringConstraints(max_length=100)] | None = None
+    assignee: Annotated[str, StringConstraints(max_length=210)] | None = Field(
+        None, description="`agent:ID`, `user:ID` or `none`"
+    )
+    team_id: Ref | None = None
+    project_id: Ref | None = None
+    goal_id: Ref | None = None
+    milestone_id: Ref | None = None
+    parent_id: Ref | None = Field(None, description="an id, an identifier or `none`")
+    label: Ref | None = None
+    external_ref: Annotated[str, StringConstraints(max_length=601)] | None = Field(
+        None, description="`system:id`", pattern="^[^:]+:.+$"
+    )
+
+
+class FollowingQuery(PageQuery):
+    """Of a read model that follows the log: whether to wait for it."""
+
+    consistency: Consistency = "strong"
+
+
+class ActivityQuery(FollowingQuery):
+    """Activity, newest first. `type` takes several event types, comma-separated."""
+
+    issue_id: Ref | None = None
+    actor: Annotated[str, StringConstraints(max_length=210)] | None = None
+    run_id: Id | None = None
+    type: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class CostsQuery(FollowingQuery):
+    """Cost reports, newest first. `since` and `until` are UTC days, both included."""
+
+    issue_id: Ref | None = None
+    agent_id: Ref | None = None
+    project_id: Ref | None = None
+    provider: Short | None = None
+    model: Short | None = None
+    since: Day | None = None
+    until: Day | None = None
+
+
+class CostSumsQuery(Wire):
+    """Costs, summed by any of day, agent, project, issue, provider, model (comma-separated)."""
+
+    consistency: Consistency = "strong"
+    group_by: Annotated[str, StringConstraints(max_length=100)] = ""
+    issue_id: Ref | None = None
+    agent_id: Ref | None = None
+    project_id: Ref | None = None
+    provider: Short | None = None
+    model: Short | None = None
+    since: Day | None = None
+    until: Day | None = None
+
+
+class EventsQuery(Wire):
+    """The log itself, oldest first, after a position."""
+
+    after: Annotated[int, Field(ge=0, le=MAX_INT)] = 0
+    limit: Limit = 50
+    issue_id: Ref | None = None
+    type: Annotated[str, StringConstraints(max_length=1000)] | None = None

@@ -1,0 +1,35 @@
+"""One worker process: serves HTTP on a port that it shares with its siblings.
+
+It ends when it is told to (SIGTERM), or when its supervisor is gone, which it notices by its
+standard input coming to an end. Either way it drains: it takes no more connections, answers
+what it has, and lets the committer finish.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from aiohttp import web
+
+from api.app import build_app
+from api.process import run_process, until_told_to_stop
+from api.wiring import open_ledger
+
+DRAIN_SECONDS = 20.0
+
+
+async def work(url: str, host: str, port: int) -> None:
+    """Serves until told to stop."""
+    async with open_ledger(url) as ledger:
+        runner = web.AppRunner(build_app(ledger), access_log=None, shutdown_timeout=DRAIN_SECONDS)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, reuse_port=True, backlog=1024).start()
+            await until_told_to_stop()
+        finally:
+            await runner.cleanup()
+
+
+if __name__ == "__main__":
+    run_process(work(os.environ["LEDGER_DATABASE_URL"], sys.argv[1], int(sys.argv[2])))
