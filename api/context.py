@@ -25,7 +25,7 @@ class Context:
     error: Exception | None = None
 
 
-_CONTEXT = "ledger.context"
+_CONTEXT = web.RequestKey("ledger.context", Context)
 
 
 def begin(request: web.Request) -> Context:
@@ -38,8 +38,7 @@ def begin(request: web.Request) -> Context:
 
 def context_of(request: web.Request) -> Context:
     """What is known of the request so far."""
-    context: Context = request[_CONTEXT]
-    return context
+    return request[_CONTEXT]
 
 
 @dataclass(frozen=True, slots=True)
