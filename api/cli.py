@@ -515,3 +515,7 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(task, completed=done, total=total)
 
         yield progress
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,7 @@ from api import requests, views
 from api import wire as w
 from api.auth import Caller
 from api.context import Api, Context, context_of
-from api.problems import problem_of
+from api.problems import body_of, problem_of
 from api.verbs import VERBS, Ask, Built, Verb
 from ledger.codec import MAX_INT
 from ledger.errors import LedgerError
@@ -165,14 +165,6 @@ _ITEM: TypeAdapter[Any] = TypeAdapter(Item)  # type: ignore[arg-type]
 _BODY_FIELDS = {name: set(verb.body.model_fields) for name, verb in VERBS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    verb: Verb
-    built: Built
-    run_id: str | None
-    size_bytes: int
-
-
 async def carry_out_many(api: Api, request: web.Request) -> web.Response:
     """Carries out one command, a list of them, or a list that stands or falls together."""
     context = context_of(request)
@@ -180,15 +172,12 @@ async def carry_out_many(api: Api, request: web.Request) -> web.Response:
     requests.query(request, w.Nothing)
     raw, given = await requests.body(request)
     items, atomic = _items_of(given)
-    asked = [_asked(request, caller, item, len(raw) // len(items)) for item in items]
+    many = _Many(api, request, context, caller, raw, requests.run_id(request))
     if atomic:
-        shown = await _all_or_none(api, request, context, caller, asked, raw)
+        shown = await many.all_or_none(items)
     else:
         shown = await asyncio.gather(
-            *(
-                _one_of_many(api, request, context, caller, one, raw, place)
-                for place, one in enumerate(asked, start=1)
-            )
+            *(many.one(item, place, len(items)) for place, item in enumerate(items, start=1))
         )
     return web.Response(body=orjson.dumps({"outcomes": shown}), content_type="application/json")
 
@@ -200,83 +189,68 @@ def _items_of(given: Any) -> tuple[list[Any], bool]:
     return list(listed.commands), listed.atomic
 
 
-def _asked(request: web.Request, caller: Caller, item: Any, size_bytes: int) -> _Asked:
-    verb = VERBS[item.type]
-    about = {name: getattr(item, name) for name in verb.about}
-    run_id = requests.run_id(request)
-    ask = Ask(caller, item.expected_version, run_id, about)
-    named = item.model_fields_set & _BODY_FIELDS[verb.name]
-    body = verb.body.model_construct(
-        _fields_set=named, **{name: getattr(item, name) for name in _BODY_FIELDS[verb.name]}
-    )
-    return _Asked(verb, verb.build(ask, body), run_id, size_bytes)
+@dataclass(frozen=True, slots=True)
+class _Many:
+    """The commands of one body, which share its key, its trace and its run."""
 
+    api: Api
+    request: web.Request
+    context: Context
+    caller: Caller
+    raw: bytes
+    run_id: str | None
 
-async def _one_of_many(
-    api: Api,
-    request: web.Request,
-    context: Context,
-    caller: Caller,
-    asked: _Asked,
-    raw: bytes,
-    place: int,
-) -> dict[str, Any]:
-    key = _key(request, caller, raw, place)
-    try:
-        outcome = await _submit(
-            api, context, caller, [asked.built], key, asked.size_bytes, asked.run_id
+    async def one(self, item: Any, place: int, of: int) -> dict[str, Any]:
+        """Carries out one command on its own; a refusal is its outcome."""
+        key = _key(self.request, self.caller, self.raw, place)
+        try:
+            built = self._built(item)
+            outcome = await self._submit([built], key, len(self.raw) // of)
+        except LedgerError as error:
+            return _refusal(item.type, error)
+        return _acceptance(item.type, built, outcome, outcome.results[0])
+
+    async def all_or_none(self, items: list[Any]) -> list[dict[str, Any]]:
+        """Carries out all commands; raises the first refusal, and then none is."""
+        key = _key(self.request, self.caller, self.raw, 0)
+        built = [self._built(item) for item in items]
+        outcome = await self._submit(built, key, len(self.raw))
+        return [
+            _acceptance(item.type, one, outcome, result)
+            for item, one, result in zip(items, built, outcome.results, strict=True)
+        ]
+
+    def _built(self, item: Any) -> Built:
+        verb = VERBS[item.type]
+        fields = _BODY_FIELDS[verb.name]
+        body = verb.body.model_construct(
+            _fields_set=item.model_fields_set & fields,
+            **{name: getattr(item, name) for name in fields},
         )
-    except LedgerError as error:
-        return _told(asked, error)
-    return _outcome(asked, outcome, outcome.results[0])
+        about = {name: getattr(item, name) for name in verb.about}
+        return verb.build(Ask(self.caller, item.expected_version, self.run_id, about), body)
+
+    async def _submit(
+        self, built: Sequence[Built], key: IdempotencyKey | None, size_bytes: int
+    ) -> Outcome:
+        return await _submit(
+            self.api, self.context, self.caller, built, key, size_bytes, self.run_id
+        )
 
 
-async def _all_or_none(
-    api: Api,
-    request: web.Request,
-    context: Context,
-    caller: Caller,
-    asked: list[_Asked],
-    raw: bytes,
-) -> list[dict[str, Any]]:
-    outcome = await _submit(
-        api,
-        context,
-        caller,
-        [one.built for one in asked],
-        _key(request, caller, raw, 0),
-        len(raw),
-        asked[0].run_id,
-    )
-    return [
-        _outcome(one, outcome, result) for one, result in zip(asked, outcome.results, strict=True)
-    ]
-
-
-def _outcome(asked: _Asked, outcome: Outcome, result: Result) -> dict[str, Any]:
-    created = asked.verb.name.startswith(("create_", "comment_", "link_"))
+def _acceptance(name: str, built: Built, outcome: Outcome, result: Result) -> dict[str, Any]:
+    created = name.startswith(("create_", "comment_", "link_", "report_"))
     return {
-        "type": asked.verb.name,
+        "type": name,
         "status": _status(result, 201 if created else 200),
         "version": result.version,
         "position": outcome.position,
         "replayed": outcome.replayed,
-        "resource": _shown(result, asked.built, outcome.replayed),
+        "resource": _shown(result, built, outcome.replayed),
     }
 
 
-def _told(asked: _Asked, error: LedgerError) -> dict[str, Any]:
+def _refusal(name: str, error: LedgerError) -> dict[str, Any]:
     problem = problem_of(error)
     assert problem is not None
-    return {
-        "type": asked.verb.name,
-        "status": problem.status,
-        "problem": {
-            "type": f"urn:ledger:problem:{problem.code}",
-            "title": str(type(error).__doc__ or ""),
-            "status": problem.status,
-            "code": problem.code,
-            "detail": problem.detail,
-            **problem.facts,
-        },
-    }
+    return {"type": name, "status": problem.status, "problem": body_of(problem)}

@@ -101,23 +101,27 @@ def problem_of(error: Exception) -> Problem | None:
 
 def response_of(problem: Problem, request_id: str) -> web.Response:
     """The problem as application/problem+json."""
+    return web.Response(
+        status=problem.status,
+        body=orjson.dumps({**body_of(problem), "request_id": request_id}),
+        content_type="application/problem+json",
+        headers=problem.headers,
+    )
+
+
+def body_of(problem: Problem) -> dict[str, Any]:
+    """The problem's members, but for the request's id."""
     body: dict[str, Any] = {
         "type": f"urn:ledger:problem:{problem.code}",
         "title": TITLES.get(problem.status, "Refused"),
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
-        "request_id": request_id,
         **problem.facts,
     }
     if problem.errors:
         body["errors"] = problem.errors
-    return web.Response(
-        status=problem.status,
-        body=orjson.dumps(body),
-        content_type="application/problem+json",
-        headers=problem.headers,
-    )
+    return body
 
 
 def _at(error: errors.LedgerError) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
+from pydantic import ValidationError
 from uuid_utils import uuid7
 
 from ledger.codec import data_hash, encode, leaf
@@ -360,8 +361,7 @@ async def _kept_replies(
         for row in await connection.fetch(
             _SQL.kept_replies, batch.company_id, list(actors), list(names)
         ):
-            reply = row["reply"]
-            outcome = Outcome.from_json(reply) if reply is not None else None
+            outcome = _outcome_of(row["reply"])
             replies.put(
                 row["actor"],
                 row["key"],
@@ -369,6 +369,14 @@ async def _kept_replies(
                 _Kept(row["request_sha256"], outcome, row["first_position"], row["last_position"]),
             )
     return replies
+
+
+def _outcome_of(reply: Mapping[str, Any] | None) -> Outcome | None:
+    """The reply that was kept; one of an older program may be past reading."""
+    try:
+        return None if reply is None else Outcome.from_json(reply)
+    except (ValidationError, KeyError, TypeError):
+        return None
 
 
 # ── write ──────────────────────────────────────────────────────────────────────────────

@@ -99,8 +99,8 @@ class Committer:
         """
         lane = self._lanes.get(company_id)
         if lane is None:
-            lane = self._lanes[company_id] = _Lane(company_id)
             self._forget_idle_lanes()
+            lane = self._lanes[company_id] = _Lane(company_id)
         if self._closing or self._is_full(lane, submission):
             raise QueueFull("The ledger is busy, or about to stop; try again in a moment.")
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
