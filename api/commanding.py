@@ -16,7 +16,7 @@ import orjson
 from aiohttp import web
 from pydantic import ConfigDict, Field, TypeAdapter, create_model
 
-from api import requests, views
+from api import requests, shapes, views
 from api import wire as w
 from api.auth import Caller
 from api.context import Api, Context, context_of
@@ -129,7 +129,7 @@ class CommandList(w.Wire):
     atomic: bool = False
 
 
-class ProblemView(views.View):
+class ProblemView(shapes.View):
     """RFC 9457 problem details, with the reasons that the code has."""
 
     model_config = ConfigDict(extra="allow")
@@ -143,7 +143,7 @@ class ProblemView(views.View):
     errors: list[dict[str, str]] | None = None
 
 
-class CommandOutcome(views.View):
+class CommandOutcome(shapes.View):
     """What became of one command: the resource as it now is, or why not."""
 
     type: str
@@ -155,7 +155,7 @@ class CommandOutcome(views.View):
     problem: ProblemView | None = None
 
 
-class CommandOutcomes(views.View):
+class CommandOutcomes(shapes.View):
     """What became of each command, in order."""
 
     outcomes: list[CommandOutcome]

@@ -7,12 +7,11 @@ doing harm.
 from __future__ import annotations
 
 import asyncio
-import os
 
 import asyncpg
 import structlog
 
-from api.process import run_process, until_told_to_stop
+from api.process import inherited_database, run_process, until_told_to_stop
 from api.wiring import FOLLOWING
 from ledger.database import LOST, Pool, reader_pool
 from ledger.retention import forget_old_replies
@@ -47,4 +46,5 @@ async def _prune(pool: Pool) -> None:
 
 
 if __name__ == "__main__":
-    run_process(follow(os.environ["LEDGER_DATABASE_URL"]))
+    with inherited_database() as url:
+        run_process(follow(url))

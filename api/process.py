@@ -8,10 +8,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import structlog
+
+from ledger.embedded_postgres import postgres
 
 try:
     import uvloop
@@ -42,6 +45,20 @@ def log_as_json() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
+
+
+@contextlib.contextmanager
+def inherited_database() -> Iterator[str]:
+    """The database that the supervisor passed on; of an embedded one, this process is a user.
+
+    So a server whose supervisor was killed keeps its Postgres until it has drained.
+    """
+    data_dir = os.environ.get("LEDGER_SERVED_DATA_DIR")
+    if data_dir is None:
+        yield os.environ["LEDGER_DATABASE_URL"]
+        return
+    with postgres(Path(data_dir)) as url:
+        yield url
 
 
 async def until_told_to_stop() -> None:

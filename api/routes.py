@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from api import commanding, querying, views
+from api import commanding, querying, shapes
 from api import wire as w
 from api.context import Api
 from api.verbs import VERBS, Verb
@@ -96,7 +96,7 @@ def _get(
 
 def _directory(kind: str) -> list[Route]:
     many, one = f"{C}/{kind}s", f"{C}/{kind}s/{{{kind}_id}}"
-    view = views.entry_view(kind)
+    view = shapes.ENTRY_VIEWS[kind]
     return [
         _command("POST", many, f"create_{kind}", 201, view, "directory"),
         _get(many, f"list_{kind}s", querying.entries_of(kind), view, "directory", w.EntriesQuery,
@@ -109,58 +109,58 @@ def _directory(kind: str) -> list[Route]:
 
 
 ROUTES: list[Route] = [
-    _get("/v1/me", "get_me", querying.me, views.CallerView, "company", is_versioned=False),
-    _get(C, "get_company", querying.company, views.CompanyView, "company"),
-    _command("POST", f"{C}/keys", "create_key", 201, views.NewKeyView, "company"),
-    _get(f"{C}/keys", "list_keys", querying.keys, views.KeyView, "company", w.KeysQuery,
+    _get("/v1/me", "get_me", querying.me, shapes.CallerView, "company", is_versioned=False),
+    _get(C, "get_company", querying.company, shapes.CompanyView, "company"),
+    _command("POST", f"{C}/keys", "create_key", 201, shapes.NewKeyView, "company"),
+    _get(f"{C}/keys", "list_keys", querying.keys, shapes.KeyView, "company", w.KeysQuery,
          is_list=True),
-    _get(f"{C}/keys/{{key_id}}", "get_key", querying.key, views.KeyView, "company", w.KeyQuery),
-    _command("PATCH", f"{C}/keys/{{key_id}}", "rename_key", 200, views.KeyView, "company"),
+    _get(f"{C}/keys/{{key_id}}", "get_key", querying.key, shapes.KeyView, "company", w.KeyQuery),
+    _command("PATCH", f"{C}/keys/{{key_id}}", "rename_key", 200, shapes.KeyView, "company"),
     _command("DELETE", f"{C}/keys/{{key_id}}", "revoke_key", 204, None, "company"),
     *(route for kind in KINDS for route in _directory(kind)),
-    _command("POST", f"{C}/issues", "create_issue", 201, views.IssueView, "issues"),
-    _get(f"{C}/issues", "list_issues", querying.issues, views.IssueView, "issues", w.IssuesQuery,
+    _command("POST", f"{C}/issues", "create_issue", 201, shapes.IssueView, "issues"),
+    _get(f"{C}/issues", "list_issues", querying.issues, shapes.IssueView, "issues", w.IssuesQuery,
          is_list=True),
-    _get(I, "get_issue", querying.issue, views.IssueView, "issues"),
-    _command("PATCH", I, "edit_issue", 200, views.IssueView, "issues"),
+    _get(I, "get_issue", querying.issue, shapes.IssueView, "issues"),
+    _command("PATCH", I, "edit_issue", 200, shapes.IssueView, "issues"),
     _command("DELETE", I, "delete_issue", 204, None, "issues"),
-    _command("POST", f"{I}/transition", "transition_issue", 200, views.IssueView, "issues"),
-    _command("POST", f"{I}/checkout", "check_out_issue", 200, views.IssueView, "work"),
-    _command("POST", f"{I}/release", "release_issue", 200, views.IssueView, "work"),
-    _command("POST", f"{I}/assign", "assign_issue", 200, views.IssueView, "work"),
-    _command("POST", f"{I}/unassign", "unassign_issue", 200, views.IssueView, "work"),
-    _command("POST", f"{I}/reassign", "reassign_issue", 200, views.IssueView, "work"),
-    _command("POST", f"{I}/comments", "comment_on_issue", 201, views.CommentView, "comments"),
-    _get(f"{I}/comments", "list_comments", querying.comments, views.CommentView, "comments",
+    _command("POST", f"{I}/transition", "transition_issue", 200, shapes.IssueView, "issues"),
+    _command("POST", f"{I}/checkout", "check_out_issue", 200, shapes.IssueView, "work"),
+    _command("POST", f"{I}/release", "release_issue", 200, shapes.IssueView, "work"),
+    _command("POST", f"{I}/assign", "assign_issue", 200, shapes.IssueView, "work"),
+    _command("POST", f"{I}/unassign", "unassign_issue", 200, shapes.IssueView, "work"),
+    _command("POST", f"{I}/reassign", "reassign_issue", 200, shapes.IssueView, "work"),
+    _command("POST", f"{I}/comments", "comment_on_issue", 201, shapes.CommentView, "comments"),
+    _get(f"{I}/comments", "list_comments", querying.comments, shapes.CommentView, "comments",
          w.PageQuery, is_list=True),
-    _get(f"{I}/comments/{{comment_id}}", "get_comment", querying.comment, views.CommentView,
+    _get(f"{I}/comments/{{comment_id}}", "get_comment", querying.comment, shapes.CommentView,
          "comments", is_versioned=False),
-    _command("PATCH", f"{I}/comments/{{comment_id}}", "edit_comment", 200, views.CommentView,
+    _command("PATCH", f"{I}/comments/{{comment_id}}", "edit_comment", 200, shapes.CommentView,
              "comments"),
     _command("DELETE", f"{I}/comments/{{comment_id}}", "delete_comment", 204, None, "comments"),
-    _command("POST", f"{I}/labels", "label_issue", 200, views.IssueView, "issues"),
+    _command("POST", f"{I}/labels", "label_issue", 200, shapes.IssueView, "issues"),
     _command("DELETE", f"{I}/labels/{{label_id}}", "unlabel_issue", 204, None, "issues"),
-    _command("POST", f"{I}/links", "link_issue", 201, views.LinkView, "issues"),
-    _get(f"{I}/links", "list_links", querying.links, views.LinkView, "issues", w.PageQuery,
+    _command("POST", f"{I}/links", "link_issue", 201, shapes.LinkView, "issues"),
+    _get(f"{I}/links", "list_links", querying.links, shapes.LinkView, "issues", w.PageQuery,
          is_list=True),
     _command("DELETE", f"{I}/links/{{link_id}}", "unlink_issue", 204, None, "issues"),
-    _get(f"{I}/runs", "list_runs", querying.runs, views.RunView, "work", w.PageQuery,
+    _get(f"{I}/runs", "list_runs", querying.runs, shapes.RunView, "work", w.PageQuery,
          is_list=True),
-    _get(f"{I}/runs/{{run_id}}", "get_run", querying.run, views.RunView, "work"),
-    _command("POST", f"{I}/runs/{{run_id}}/costs", "report_cost", 201, views.RunView, "work"),
+    _get(f"{I}/runs/{{run_id}}", "get_run", querying.run, shapes.RunView, "work"),
+    _command("POST", f"{I}/runs/{{run_id}}/costs", "report_cost", 201, shapes.RunView, "work"),
     Route(
         "POST", f"{C}/commands", "commands",
         "Carry out one command, a list of up to 100, or `{commands, atomic}`.",
         "carry_out_commands", commanding.carry_out_many, 200, commanding.CommandOutcomes,
         body=commanding.CommandList, is_command=True, is_versioned=False,
     ),
-    _get(f"{C}/activity", "list_activity", querying.activity, views.ActivityView, "history",
+    _get(f"{C}/activity", "list_activity", querying.activity, shapes.ActivityView, "history",
          w.ActivityQuery, is_list=True),
-    _get(f"{C}/events", "list_events", querying.events, views.EventView, "history",
+    _get(f"{C}/events", "list_events", querying.events, shapes.EventView, "history",
          w.EventsQuery, is_list=True),
-    _get(f"{C}/costs", "list_costs", querying.costs, views.CostEntryView, "costs", w.CostsQuery,
+    _get(f"{C}/costs", "list_costs", querying.costs, shapes.CostEntryView, "costs", w.CostsQuery,
          is_list=True),
-    _get(f"{C}/costs/sums", "sum_costs", querying.cost_sums, views.CostSumView, "costs",
+    _get(f"{C}/costs/sums", "sum_costs", querying.cost_sums, shapes.CostSumView, "costs",
          w.CostSumsQuery, is_list=True),
 ]  # fmt: skip
 """In the order in which the documentation shows them."""

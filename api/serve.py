@@ -49,6 +49,7 @@ async def serve_database(
             host,
             held,
             workers,
+            data_dir=data_dir,
             keep_database=(lambda: _keep(url, data_dir)) if data_dir else None,
             started=lambda: _say(shown, owner_key),
         )

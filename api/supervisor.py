@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import structlog
 
@@ -50,11 +51,13 @@ async def supervise(
     port: int,
     workers: int,
     *,
+    data_dir: Path | None = None,
     keep_database: Callable[[], Awaitable[None]] | None = None,
     started: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs the children until SIGTERM or SIGINT, then drains them.
 
+    `data_dir` is that of an embedded database, of which the children are users too;
     `keep_database` watches over the database meanwhile; `started` is called once somebody
     answers on the port.
     """
@@ -63,6 +66,8 @@ async def supervise(
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     with tempfile.TemporaryDirectory(prefix="ledger-metrics-") as metrics:
         env = {**os.environ, "LEDGER_DATABASE_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics}
+        if data_dir is not None:
+            env["LEDGER_SERVED_DATA_DIR"] = str(data_dir)
         serve = [sys.executable, "-m", "api.worker", host, str(port)]
         follow = [sys.executable, "-m", "api.following"]
         commands = [*([serve] * workers), follow]

@@ -1,20 +1,18 @@
 """From state to JSON: how `/v1` shows each thing.
 
-The same functions show what a command's reply carries and what a query finds. The pydantic
-models beside them say the same in types; the OpenAPI document is made from those, and a test
-holds the two together.
+The same functions show what a command's reply carries and what a query finds. What they make
+is described in `shapes.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict
 
-from api import wire as w
+from api.shapes import ENTRY_VIEWS, ActivityView, CostEntryView, CostSumView, EntryView, View
 from ledger.actors import Role
 from ledger.codec import timestamp
 from ledger.decisions.base import holder
@@ -23,287 +21,6 @@ from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run
 from ledger.submission import Subject
 
 Json = dict[str, Any]
-
-
-class View(BaseModel):
-    """What every reply model is: exactly these fields."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-# ── models, for the OpenAPI document ───────────────────────────────────────────────────
-
-
-class HolderView(View):
-    """The agent and run at work on an issue."""
-
-    agent_id: str
-    run_id: str
-    since: datetime
-
-
-class IssueView(View):
-    """An issue. `description` is there on GET, and where the command set it."""
-
-    id: str
-    identifier: str
-    version: int
-    title: str
-    description: str | None = None
-    status: w.Status
-    priority: w.Priority
-    assignee: str | None
-    holder: HolderView | None
-    run_id: str | None
-    team_id: str | None
-    project_id: str | None
-    goal_id: str | None
-    milestone_id: str | None
-    parent_id: str | None
-    label_ids: list[str]
-    due_at: datetime | None
-    estimate: int | None
-    sort_order: str | None
-    billing_code: str | None
-    external_ref: w.ExternalRef | None
-    comment_count: int
-    created_at: datetime
-    created_by: str
-    updated_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
-
-
-class EntryView(View):
-    """What every entry of the directory has."""
-
-    id: str
-    version: int
-    name: str
-    slug: str
-    archived_at: datetime | None
-    created_at: datetime
-    created_by: str
-    updated_at: datetime
-
-
-class UserView(EntryView):
-    """A person."""
-
-    email: str | None
-
-
-class AgentView(EntryView):
-    """An AI agent."""
-
-    description: str | None
-
-
-class TeamView(EntryView):
-    """A team."""
-
-    description: str | None
-    issue_prefix: str
-    lead_agent_id: str | None
-    agent_ids: list[str]
-
-
-class ProjectView(EntryView):
-    """A project."""
-
-    description: str | None
-    target_date: date | None
-
-
-class GoalView(EntryView):
-    """A goal."""
-
-    description: str | None
-    target_date: date | None
-
-
-class MilestoneView(EntryView):
-    """A milestone."""
-
-    description: str | None
-    target_date: date | None
-    project_id: str | None
-
-
-class LabelView(EntryView):
-    """A label."""
-
-    description: str | None
-    color: str | None
-
-
-class RoutineView(EntryView):
-    """A routine."""
-
-    description: str | None
-    instructions: str | None
-
-
-class CompanyView(View):
-    """A company."""
-
-    id: str
-    version: int
-    name: str
-    workflow: str
-    issue_prefix: str
-    created_at: datetime
-    updated_at: datetime
-
-
-class KeyView(View):
-    """An API key, without its secret."""
-
-    id: str
-    version: int
-    role: w.RoleText
-    actor: str
-    name: str | None
-    revoked_at: datetime | None
-    created_at: datetime
-    created_by: str
-
-
-class NewKeyView(KeyView):
-    """An API key with its secret, which is shown this once; null in a replayed reply."""
-
-    key: str | None
-
-
-class CommentView(View):
-    """A comment."""
-
-    id: str
-    issue_id: str
-    author: str
-    body: str
-    created_at: datetime
-    edited_at: datetime | None
-
-
-class LinkView(View):
-    """A link, as it is kept: `issue_id` is `link_type` `target_id`."""
-
-    id: str
-    issue_id: str
-    link_type: str
-    target_id: str
-    created_at: datetime
-    created_by: str
-
-
-class RunView(View):
-    """One attempt at an issue by one agent, with the sum of what it reported."""
-
-    id: str
-    version: int
-    issue_id: str
-    agent_id: str
-    status: str
-    started_at: datetime
-    ended_at: datetime | None
-    exit_reason: str | None
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cost_micros: int
-
-
-class ActivityView(View):
-    """One event as activity: a sentence for people, changes for machines."""
-
-    position: int
-    event_id: str
-    type: str
-    subject_type: str
-    subject_id: str
-    issue_id: str | None
-    actor: str
-    on_behalf_of: str | None
-    via: str
-    key_id: str | None
-    run_id: str | None
-    command_id: str
-    at: datetime
-    recorded_at: datetime
-    sentence: str
-    changes: list[dict[str, Any]]
-
-
-class CostEntryView(View):
-    """One cost report."""
-
-    position: int
-    at: datetime
-    run_id: str
-    issue_id: str
-    agent_id: str
-    project_id: str | None
-    provider: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cost_micros: int
-
-
-class CostSumView(View):
-    """A sum of cost reports, with the groups that were asked for."""
-
-    day: date | None = None
-    agent_id: str | None = None
-    project_id: str | None = None
-    issue_id: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    reports: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cost_micros: int
-
-
-class EventView(View):
-    """One event of the log, with what proves it (hex)."""
-
-    company_id: str
-    position: int
-    stream_id: str
-    version: int
-    event_id: str
-    type: str
-    schema_version: int
-    actor: str
-    on_behalf_of: str | None
-    key_id: str | None
-    command_id: str
-    correlation_id: str | None
-    causation_id: str | None
-    run_id: str | None
-    recorded_at: datetime
-    occurred_at: datetime | None
-    via: str
-    data: dict[str, Any]
-    salt: str
-    data_hash: str
-    leaf: str
-
-
-class CallerView(View):
-    """Who a key is."""
-
-    company_id: str
-    key_id: str
-    actor: str
-    role: w.RoleText
-
-
-# ── functions ──────────────────────────────────────────────────────────────────────────
 
 
 def issue(state: Issue) -> Json:
@@ -338,25 +55,10 @@ def issue(state: Issue) -> Json:
     }
 
 
-_ENTRY_VIEWS: Mapping[str, type[EntryView]] = {
-    "user": UserView,
-    "agent": AgentView,
-    "team": TeamView,
-    "project": ProjectView,
-    "goal": GoalView,
-    "milestone": MilestoneView,
-    "label": LabelView,
-    "routine": RoutineView,
-}
 _OWN_FIELDS = {
     kind: tuple(set(view.model_fields) - set(EntryView.model_fields))
-    for kind, view in _ENTRY_VIEWS.items()
+    for kind, view in ENTRY_VIEWS.items()
 }
-
-
-def entry_view(kind: str) -> type[EntryView]:
-    """The model of a kind's view."""
-    return _ENTRY_VIEWS[kind]
 
 
 def entry(state: Entry) -> Json:

@@ -7,13 +7,12 @@ what it has, and lets the committer finish.
 
 from __future__ import annotations
 
-import os
 import sys
 
 from aiohttp import web
 
 from api.app import build_app
-from api.process import run_process, until_told_to_stop
+from api.process import inherited_database, run_process, until_told_to_stop
 from api.wiring import open_ledger
 
 DRAIN_SECONDS = 20.0
@@ -32,4 +31,5 @@ async def work(url: str, host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    run_process(work(os.environ["LEDGER_DATABASE_URL"], sys.argv[1], int(sys.argv[2])))
+    with inherited_database() as url:
+        run_process(work(url, sys.argv[1], int(sys.argv[2])))

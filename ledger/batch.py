@@ -16,18 +16,18 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from pydantic import ValidationError
 from uuid_utils import uuid7
 
 from ledger.codec import data_hash, encode, leaf
 from ledger.commands import Command
 from ledger.database import Connection
 from ledger.decisions import decide, needs
-from ledger.errors import IdempotencyKeyReused, IdempotencyReplyGone, LedgerError, NotFound
+from ledger.errors import LedgerError, NotFound
 from ledger.events import Event, Recorded
 from ledger.known import COMPANY, FactKey, Known, Missing
+from ledger.replies import Kept, keep_replies, kept_replies
 from ledger.sql import beside
-from ledger.submission import IdempotencyKey, Outcome, Provenance, Result, Submission, text_of
+from ledger.submission import Outcome, Provenance, Result, Submission, text_of
 
 _SQL = beside(__file__)
 
@@ -102,7 +102,7 @@ class Batch:
     now: datetime
     known: Known
     recorded: list[Recorded] = field(default_factory=list)
-    kept: list[tuple[IdempotencyKey, int, Outcome]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
     answers: list[Outcome | LedgerError] = field(default_factory=list)
 
     @property
@@ -123,7 +123,7 @@ async def run_batch(
     if batch is None:
         gone = NotFound("There is no such company.")
         return _refused(company_id, gone, len(submissions))
-    replies = await _kept_replies(connection, batch, submissions)
+    replies = await kept_replies(connection, batch.company_id, submissions)
     await _load(connection, batch, models, [c for s in submissions for c in s.commands])
     for submission in submissions:
         try:
@@ -132,7 +132,7 @@ async def run_batch(
             answer = await _accept(connection, batch, models, submission)
             if isinstance(answer, Outcome) and submission.idempotency_key:
                 first = batch.head + 1 - sum(result.appended for result in answer.results)
-                batch.kept.append((submission.idempotency_key, first, answer))
+                batch.kept.append(Kept(submission.idempotency_key, first, answer))
                 replies.add(submission.idempotency_key, answer)
         except LedgerError as error:
             answer = error
@@ -308,77 +308,6 @@ def _append(
     batch.head = recorded.position
 
 
-# ── idempotency ────────────────────────────────────────────────────────────────────────
-
-
-class _Kept(NamedTuple):
-    request_sha256: bytes
-    outcome: Outcome | None
-    first_position: int
-    last_position: int
-
-
-class _Replies:
-    """The keys that were used, before this batch and in it."""
-
-    def __init__(self) -> None:
-        self._by_key: dict[tuple[str, str], dict[int, _Kept]] = {}
-
-    def put(self, actor: str, key: str, item: int, kept: _Kept) -> None:
-        self._by_key.setdefault((actor, key), {})[item] = kept
-
-    def add(self, key: IdempotencyKey, outcome: Outcome) -> None:
-        kept = _Kept(key.request_sha256, outcome, outcome.position, outcome.position)
-        self.put(key.actor, key.key, key.item, kept)
-
-    def replay(self, key: IdempotencyKey | None) -> Outcome:
-        """The first reply; KeyError if there was none, LedgerError if it cannot be given."""
-        if key is None:
-            raise KeyError
-        items = self._by_key[(key.actor, key.key)]
-        if any(kept.request_sha256 != key.request_sha256 for kept in items.values()):
-            raise IdempotencyKeyReused(
-                "This Idempotency-Key was used for another request; take a new one."
-            )
-        kept = items[key.item]
-        if kept.outcome is None:
-            raise IdempotencyReplyGone(
-                "This Idempotency-Key was used more than seven days ago; its reply is no longer "
-                "kept. The events are in the log.",
-                first_position=kept.first_position,
-                last_position=kept.last_position,
-            )
-        return Outcome(results=kept.outcome.results, position=kept.outcome.position, replayed=True)
-
-
-async def _kept_replies(
-    connection: Connection, batch: Batch, submissions: Sequence[Submission]
-) -> _Replies:
-    replies = _Replies()
-    keys = {s.idempotency_key[:2] for s in submissions if s.idempotency_key}
-    if keys:
-        actors, names = zip(*keys, strict=True)
-        for row in await connection.fetch(
-            _SQL.kept_replies, batch.company_id, list(actors), list(names)
-        ):
-            outcome = _outcome_of(row["reply"])
-            replies.put(
-                row["actor"],
-                row["key"],
-                row["item"],
-                _Kept(row["request_sha256"], outcome, row["first_position"], row["last_position"]),
-            )
-    return replies
-
-
-def _outcome_of(reply: Mapping[str, Any] | None) -> Outcome | None:
-    """The reply that was kept; one of an older program may be past reading."""
-    try:
-        return None if reply is None else Outcome.from_json(reply)
-    except (ValidationError, KeyError, TypeError):
-        return None
-
-
 # ── write ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -392,18 +321,7 @@ async def _write(connection: Connection, batch: Batch, models: Sequence[InlineMo
         batch.tip = str(uuid7())
         await connection.execute(_SQL.move_head, batch.company_id, batch.head, batch.tip, batch.now)
     if batch.kept:
-        await connection.execute(
-            _SQL.keep_replies,
-            batch.company_id,
-            [key.actor for key, _, _ in batch.kept],
-            [key.key for key, _, _ in batch.kept],
-            [key.item for key, _, _ in batch.kept],
-            [key.request_sha256 for key, _, _ in batch.kept],
-            [first for _, first, _ in batch.kept],
-            [outcome.position for _, _, outcome in batch.kept],
-            batch.now,
-            [outcome.to_json().decode() for _, _, outcome in batch.kept],
-        )
+        await keep_replies(connection, batch.company_id, batch.kept, batch.now)
 
 
 def _columns(recorded: Sequence[Recorded]) -> list[list[Any]]:

@@ -1,0 +1,5 @@
+"""`python -m api.cli` is `ledger`."""
+
+from api.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Other trackers' files, brought into the ledger through the same `decide` as everything else."""
