@@ -148,7 +148,7 @@ _PAGE = """<!doctype html>
 <script src="/docs/swagger_bundle.js"></script>
 <script>
 SwaggerUIBundle({
-  url: "/openapi.json", dom_id: "#docs", deepLinking: true, docExpansion: "none",
+  url: "/openapi.json", dom_id: "#docs", deepLinking: true, docExpansion: "list",
   validatorUrl: null, persistAuthorization: true,
 });
 </script>

@@ -59,8 +59,12 @@ def _plain(value: Any) -> Any:
 
 
 def _stored(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return "{" + ",".join(value) + "}"
-    if isinstance(value, Mapping):
-        return orjson.dumps(value).decode()
-    return value
+    match value:
+        case str() | int() | None:
+            return value
+        case tuple():
+            return "{" + ",".join(value) + "}"
+        case dict():
+            return orjson.dumps(value).decode()
+        case _:
+            return value

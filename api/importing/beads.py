@@ -19,7 +19,7 @@ from pathlib import Path
 from api.importing.beads_commands import Writer, nothing
 from api.importing.beads_files import read_export
 from api.importing.beads_here import IMPORTER, Here, look_around, look_closely, tally
-from api.importing.beads_plan import plan_of
+from api.importing.beads_plan import Plan, plan_of
 from api.importing.beads_steps import Listed, Step, in_words
 from api.importing.report import ImportFailed, Oddities, Report
 from api.wiring import Ledger
@@ -53,8 +53,8 @@ async def import_beads(
     living = {issue for issue, standing in here.found.items() if not standing.gone}
     plan = plan_of(export, living, datetime.now(UTC), oddities)
     await look_closely(ledger.readers, here, plan)
-    run = _Run(ledger, here, oddities)
-    await run.take(plan.steps, progress)
+    run = _Run(ledger, here, plan, oddities)
+    await run.take(progress)
     kinds = [kind for kind, _ in plan.names]
     return Report(
         path=export.path,
@@ -73,15 +73,18 @@ async def import_beads(
 class _Run:
     """Takes steps: a window of them at a time, in their order."""
 
-    def __init__(self, ledger: Ledger, here: Here, oddities: Oddities) -> None:
+    def __init__(self, ledger: Ledger, here: Here, plan: Plan, oddities: Oddities) -> None:
         self.appended = 0
         self.replayed = 0
         self._ledger = ledger
         self._here = here
+        self._plan = plan
         self._oddities = oddities
         self._writer = Writer(here, oddities)
 
-    async def take(self, steps: Sequence[Step], progress: Progress) -> None:
+    async def take(self, progress: Progress) -> None:
+        """Takes the plan's steps, but for those that an earlier import took."""
+        steps = self._plan.steps
         pending = [step for step in steps if self._is_pending(step)]
         self.replayed = sum(step.key in self._here.taken for step in steps)
         done = len(steps) - len(pending)
@@ -100,12 +103,13 @@ class _Run:
             return False
         if isinstance(step.deed, Listed):
             return not self._here.entries[step.deed.kind, step.deed.name].exists
-        if self._here.issues[step.issue].gone:
+        if not self._here.issues[step.issue].gone:
+            return True
+        if step.issue not in self._plan.deleted:
             self._oddities.note(
                 "deleted_here", step.issue, "The issue was deleted here: its changes are left out."
             )
-            return False
-        return True
+        return False
 
     def _submission(self, step: Step) -> Submission:
         return self._of(step, self._writer.commands(step), step.key)

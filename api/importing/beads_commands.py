@@ -50,6 +50,7 @@ class Writer:
     def __init__(self, here: Here, oddities: Oddities) -> None:
         self._here = here
         self._oddities = oddities
+        self._told = frozenset(here.issues[issue].id for issue in here.told)
 
     def commands(self, step: Step) -> tuple[c.Command, ...]:
         """At least one; one that changes nothing when it is so already."""
@@ -86,8 +87,8 @@ class Writer:
             case Labelled(name=name, on=on):
                 return self._label(issue, self._here.entries["label", name].id, on)
             case ChildOf(parent=parent):
-                issue.parent_id = self._here.issues[parent].id
-                return [_edit(issue.id, {"parent_id": issue.parent_id})]
+                issue.has_parent = True
+                return [_edit(issue.id, {"parent_id": self._here.issues[parent].id})]
             case Linked():
                 return [self._link(step.deed, issue)]
             case Deleted(reason=reason):
@@ -132,8 +133,9 @@ class Writer:
     def _become(self, step: Step, deed: Become, issue: Standing) -> list[c.Command]:
         commands: list[c.Command] = []
         fields = dict(deed.fields)
-        if deed.has_parent is False and self._is_ours(issue.parent_id):
-            fields["parent_id"] = issue.parent_id = None
+        if deed.has_parent is False and issue.has_parent:
+            fields["parent_id"] = None
+            issue.has_parent = False
         if fields:
             commands.append(_edit(issue.id, fields))
         if deed.assignee is not None:
@@ -190,9 +192,8 @@ class Writer:
     def _all_labels(self, issue: Standing, names: tuple[str, ...]) -> list[c.Command]:
         """Takes off the import's labels that are not listed, and puts on those that are."""
         wanted = [self._here.entries["label", name].id for name in names]
-        ours = {entry.id for (kind, _), entry in self._here.entries.items() if kind == "label"}
         commands: list[c.Command] = []
-        for label_id in sorted((issue.labels & ours) - set(wanted)):
+        for label_id in sorted((issue.labels & self._here.labels) - set(wanted)):
             commands += self._label(issue, label_id, on=False)
         for label_id in wanted:
             if label_id not in issue.labels:
@@ -234,14 +235,11 @@ class Writer:
         commands: list[c.Command] = []
         for link_id, (kind, target_id) in list(issue.links.items()):
             ours = link_id == self._here.link_id(issue.id, kind, target_id)
-            if ours and (kind, target_id) not in wanted and self._is_ours(target_id):
+            told = kind != "relates_to" or target_id in self._told  # else only its end tells
+            if ours and told and (kind, target_id) not in wanted:
                 del issue.links[link_id]
                 commands.append(c.UnlinkIssue(**BY, issue=issue.id, link_id=link_id))
         return commands
-
-    def _is_ours(self, issue_id: str | None) -> bool:
-        """Whether an issue is one of those that the source has."""
-        return any(standing.id == issue_id for standing in self._here.issues.values())
 
 
 def nothing(issue_id: str) -> c.Command:

@@ -47,7 +47,8 @@ class Standing:
     """Deleted before this import began."""
     status: str = ""
     labels: set[str] = field(default_factory=set)
-    parent_id: str | None = None
+    has_parent: bool = False
+    """With a parent that came from the source too."""
     texts: dict[str, Text] = field(default_factory=dict)
     links: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Link id → type and target, of those that are in its stream."""
@@ -73,7 +74,12 @@ class Here:
     issues: dict[str, Standing] = field(default_factory=dict)
     """Source's id → the issue that is, or is to be, here."""
     entries: Mapping[tuple[str, str], Entry] = field(default_factory=dict)
+    labels: frozenset[str] = frozenset()
+    """The ids of the labels that imports made or use."""
+    told: frozenset[str] = frozenset()
+    """Source's ids of the issues that have a row in this import."""
     taken: frozenset[str] = frozenset()
+    """Keys of the steps that an earlier import took."""
 
     def made_id(self, kind: str, *parts: str) -> str:
         """The id of what the import makes of this."""
@@ -102,11 +108,13 @@ async def look_closely(readers: Pool, here: Here, plan: Plan) -> None:
     for issue, former in plan.former.items():
         here.issues[issue] = _standing(here, former)
     here.issues = {**here.found, **here.issues}
+    here.told = frozenset(plan.former)
     keys = [step.key for step in plan.steps]
     rows = await readers.fetch(_SQL.taken_steps, here.company_id, str(IMPORTER), keys)
     here.taken = frozenset(row["key"] for row in rows)
     entries = await readers.fetch(_SQL.entries, here.company_id)
     here.entries = _entries(here, sorted(plan.names), entries)
+    here.labels = _own_labels(here, entries)
     await _load_texts(readers, here)
     await _load_links(readers, here)
 
@@ -131,7 +139,7 @@ async def _issues(readers: Pool, here: Here, ids: Collection[str]) -> dict[str, 
             gone=row["deleted_at"] is not None,
             status=row["status"],
             labels={str(label) for label in row["label_ids"]},
-            parent_id=str(row["parent_id"]) if row["parent_id"] else None,
+            has_parent=row["parent_of_beads"],
         )
         for issue in {made.get(issue_id), row["external_id"]} & set(ids):
             if issue not in found or found[issue].gone or issue_id in made:
@@ -174,17 +182,39 @@ def _entries(
     here: Here, names: Iterable[tuple[str, str]], rows: list[asyncpg.Record]
 ) -> dict[tuple[str, str], Entry]:
     """The entry of each name: the import's own, one of that name, or a new one."""
-    living = [row for row in rows if row["archived_at"] is None]
     archived = {str(row["entry_id"]) for row in rows if row["archived_at"]}
-    slugs = {(row["kind"], row["slug"]) for row in living}
+    called = _called([row for row in rows if row["archived_at"] is None])
+    slugs = {(row["kind"], row["slug"]) for row in rows if row["archived_at"] is None}
     entries: dict[tuple[str, str], Entry] = {}
+    used: set[str] = set()
     for kind, name in names:
         own = next(i for n in count() if (i := _own_id(here, kind, name, n)) not in archived)
-        used = {entry.id for (k, _), entry in entries.items() if k == kind}
-        found = _called(own, kind, name, [r for r in living if str(r["entry_id"]) not in used])
-        slug = None if found else _free_slug(kind, name, slugs)
-        entries[kind, name] = Entry(found or own, slug, exists=found is not None)
+        fitting = [(own, "id"), (name, "name"), (name.casefold(), "folded"), (name, "slug")]
+        known = (called.get((kind, how, text)) for text, how in fitting)
+        match = next((i for i in known if i and i not in used), None)
+        slug = None if match else _free_slug(kind, name, slugs)
+        entries[kind, name] = Entry(match or own, slug, exists=match is not None)
+        used.add(match or own)
     return entries
+
+
+def _own_labels(here: Here, rows: list[asyncpg.Record]) -> frozenset[str]:
+    used = {entry.id for (kind, _), entry in here.entries.items() if kind == "label"}
+    labels = {str(row["entry_id"]): row["name"] for row in rows if row["kind"] == "label"}
+    made = {i for i, name in labels.items() if i == _own_id(here, "label", name, 0)}
+    return frozenset(used | made)
+
+
+def _called(rows: list[asyncpg.Record]) -> dict[tuple[str, str, str], str]:
+    """What entries may be called by, the older entry before the younger."""
+    called: dict[tuple[str, str, str], str] = {}
+    for row in rows:
+        entry_id, name = str(row["entry_id"]), row["name"]
+        for how, text in (
+            ("id", entry_id), ("name", name), ("folded", name.casefold()), ("slug", row["slug"])
+        ):  # fmt: skip
+            called.setdefault((row["kind"], how, text), entry_id)
+    return called
 
 
 def _own_id(here: Here, kind: str, name: str, archived: int) -> str:
@@ -192,29 +222,11 @@ def _own_id(here: Here, kind: str, name: str, archived: int) -> str:
     return here.made_id(kind, name, *([str(archived)] if archived else []))
 
 
-def _called(own: str, kind: str, name: str, rows: list[asyncpg.Record]) -> str | None:
-    """The best entry of that name: the import's own, of this name, nearly, or as its slug."""
-    best: dict[int, str] = {}
-    for row in rows:
-        if row["kind"] != kind:
-            continue
-        fits = [
-            str(row["entry_id"]) == own,
-            row["name"] == name,
-            row["name"].casefold() == name.casefold(),
-            row["slug"] == name,
-        ]
-        if True in fits:
-            best.setdefault(fits.index(True), str(row["entry_id"]))
-    return best[min(best)] if best else None
-
-
 def _free_slug(kind: str, name: str, slugs: set[tuple[str, str]]) -> str | None:
     """A label is its name, so two labels with one slug need to be told how they differ."""
     slug = slug_of(name)
+    chosen = None
     if kind == "label" and (kind, slug) in slugs:
-        slug = f"{slug[:50]}-{sha256(name.encode()).hexdigest()[:8]}"
-        slugs.add((kind, slug))
-        return slug
+        slug = chosen = f"{slug[:50]}-{sha256(name.encode()).hexdigest()[:8]}"
     slugs.add((kind, slug))
-    return None
+    return chosen

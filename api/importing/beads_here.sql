@@ -4,12 +4,16 @@ SELECT workflow FROM companies WHERE company_id = $1;
 
 -- name: issues
 -- Issues that an import made or would make: by their ids, deleted ones too, or by external_ref.
-SELECT issue_id, external_id, status, label_ids, parent_id, deleted_at
-FROM issues
-WHERE company_id = $1
+-- `parent_of_beads` tells whether the parent came from Beads too.
+SELECT i.issue_id, i.external_id, i.status, i.label_ids, i.deleted_at,
+       coalesce(parent.external_system = 'beads', false) AS parent_of_beads
+FROM issues AS i
+LEFT JOIN issues AS parent
+  ON parent.company_id = i.company_id AND parent.issue_id = i.parent_id
+WHERE i.company_id = $1
   AND (
-    issue_id = ANY ($2::uuid[])
-    OR (external_system = 'beads' AND external_id = ANY ($3::text[]) AND deleted_at IS NULL)
+    i.issue_id = ANY ($2::uuid[])
+    OR (i.external_system = 'beads' AND i.external_id = ANY ($3::text[]) AND i.deleted_at IS NULL)
   );
 
 -- name: entries

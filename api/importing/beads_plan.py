@@ -43,6 +43,8 @@ class Plan:
     """(kind, name) of every agent, user and label."""
     former: Mapping[str, tuple[str, ...]]
     """Issue → the ids it had before, and its own: the first one first."""
+    deleted: frozenset[str]
+    """The issues that the source has deleted."""
 
 
 class Renames:
@@ -99,6 +101,7 @@ def plan_of(export: Export, elsewhere: Collection[str], now: datetime, oddities:
         steps=steps,
         names=frozenset((s.deed.kind, s.deed.name) for s in steps if isinstance(s.deed, Listed)),
         former={row_id: renames.all(row_id) for row_id in rows},
+        deleted=frozenset(row.id for row in rows.values() if row.status == TOMBSTONE),
     )
 
 
