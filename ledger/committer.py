@@ -19,6 +19,7 @@ What can go wrong is decided here, in one place:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -224,7 +225,7 @@ class Committer:
             await connection.execute("COMMIT", timeout=self._bounds.commit_seconds)
         except Exception as error:
             _LOG.warning("commit_unanswered", company_id=lane.company_id, error=repr(error))
-            connection.terminate()
+            _cut(connection)
             if not await self._was_committed(batch):
                 raise _TryAgain from error
 
@@ -254,12 +255,18 @@ class Committer:
     async def _give_back(self, connection: Any) -> None:
         """Returns a connection to the pool with no transaction open, or not at all."""
         try:
-            if not connection.is_closed() and connection.is_in_transaction():
+            if connection.is_in_transaction():
                 await connection.execute("ROLLBACK", timeout=5)
         except Exception:
-            connection.terminate()
+            _cut(connection)
         finally:
             await self._pool.release(connection)
+
+
+def _cut(connection: Any) -> None:
+    """Ends a connection at once; one that the server ended has left the pool by itself."""
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 class _TryAgain(Exception):

@@ -31,8 +31,12 @@ LOST = (
 )
 """What is raised when a connection, or the server, is gone."""
 
-UNENCODABLE = (asyncpg.exceptions._base.DataError, UnicodeEncodeError)
-"""What the driver raises, before anything is sent, for a value that Postgres has no form for."""
+UNENCODABLE = (
+    asyncpg.exceptions._base.DataError,
+    orjson.JSONEncodeError,
+    UnicodeEncodeError,
+)
+"""What is raised, before anything is sent, for a value that Postgres, or JSON, has no form for."""
 
 
 class SchemaError(Exception):

@@ -49,6 +49,11 @@ def slug_of(name: str) -> str:
     return re.sub(r"(?:[^\w.:]|_)+", "-", name.lower()).strip("-.:")[:60].strip("-.:") or "entry"
 
 
+def slug_candidates(derived: str, entry_id: str) -> list[str]:
+    """Slugs for an entry that chose none, best first; the last is nobody else's."""
+    return [derived, f"{derived}-{entry_id[-6:]}", f"{derived}-{entry_id}"]
+
+
 def prefix_candidates(slug: str) -> list[str]:
     """Issue prefixes for a team that chose none, best first: `ENG`, `ENG2`, `ENG3`, …"""
     letters = re.sub(r"[^A-Z0-9]", "", slug.upper())

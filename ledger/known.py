@@ -70,17 +70,20 @@ class Known:
         company: Company | None = self[COMPANY]
         return company
 
-    def issue(self, ref: str) -> Issue | None:
-        """The issue with this id or identifier, unless it was deleted."""
+    def issue(self, ref: str, *, deleted: bool = False) -> Issue | None:
+        """The issue with this id or identifier; a deleted one only if asked."""
         issue_id = ref if is_id(ref) else self[identifier(ref)]
         issue: Issue | None = self[("issue", issue_id)] if issue_id else None
-        return issue if issue and issue.deleted_at is None else None
+        return issue if issue and (deleted or issue.deleted_at is None) else None
 
-    def entry(self, kind: str, ref: str) -> Entry | None:
-        """The entry of this kind with this id or slug, unless it is archived."""
-        entry_id = ref if is_id(ref) else self[slug(kind, ref)]
+    def entry(self, kind: str, ref: str, *, archived: bool = False) -> Entry | None:
+        """The entry of this kind with this id or slug; an archived one only if asked."""
+        ids = [ref] if is_id(ref) else [self[key] for key in slugs(kind, ref)]
+        entry_id = next(filter(None, ids), None)
         entry: Entry | None = self[("entry", entry_id)] if entry_id else None
-        return entry if entry and entry.kind == kind and entry.archived_at is None else None
+        if entry is None or entry.kind != kind:
+            return None
+        return entry if archived or entry.archived_at is None else None
 
     def actor(self, named: Actor) -> Actor | None:
         """The actor that `named` means: one with an API key, or one in the directory."""
@@ -136,9 +139,15 @@ def external_ref(system: str, external_id: str) -> FactKey:
     return ("external_ref", system, external_id)
 
 
-def slug(kind: str, ref: str) -> FactKey:
-    """The entry id of a slug; a label may be called by its name as well."""
-    return ("slug", kind, slug_of(ref) if kind == "label" else ref.lower())
+def slug(kind: str, text: str) -> FactKey:
+    """The entry id of a slug."""
+    return ("slug", kind, text.lower())
+
+
+def slugs(kind: str, ref: str) -> list[FactKey]:
+    """The slugs that a reference may mean; a label may be called by its name as well."""
+    literal = slug(kind, ref)
+    return [literal, slug(kind, slug_of(ref))] if kind == "label" else [literal]
 
 
 def prefix(text: str) -> FactKey:

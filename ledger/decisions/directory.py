@@ -13,7 +13,7 @@ from ledger import commands as c
 from ledger import events as e
 from ledger.actors import Actor
 from ledger.decisions.base import Decision, forbidden, the_actor, the_entry
-from ledger.directory import KINDS, prefix_candidates, slug_of
+from ledger.directory import KINDS, prefix_candidates, slug_candidates, slug_of
 from ledger.errors import Invalid, Taken
 from ledger.events import Json
 from ledger.known import Known, prefix
@@ -29,7 +29,9 @@ def create(command: c.CreateEntry, known: Known) -> Decision:
     chosen = _free_slug(command, known)
     fields = dict(_resolved(command.kind, command.fields, known))
     if command.kind == "team":
-        fields["issue_prefix"] = _free_prefix(fields.get("issue_prefix"), chosen, known)
+        fields["issue_prefix"] = _free_prefix(
+            fields.get("issue_prefix"), command.slug or slug_of(command.entry_name), known
+        )
     created = e.EntryCreated(kind=command.kind, name=command.entry_name, slug=chosen, fields=fields)
     return Decision(key, key, ((key, created),))
 
@@ -39,6 +41,8 @@ def update(command: c.UpdateEntry, known: Known) -> Decision:
     _permit(command, command.kind)
     entry = the_entry(command.kind, command.entry, known)
     new = dict(_resolved(command.kind, command.changes, known))
+    if KINDS[command.kind].unique_name and "slug" not in new and isinstance(new.get("name"), str):
+        new["slug"] = slug_of(str(new["name"]))  # A label is its name.
     match new.get("slug"):
         case str(wanted):
             new["slug"] = wanted.lower()
@@ -77,23 +81,28 @@ def _permit(command: c.Command, kind: str) -> None:
 
 
 def _free_slug(command: c.CreateEntry, known: Known) -> str:
-    wanted = command.slug.lower() if command.slug else slug_of(command.entry_name)
-    if known[slug_key(command.kind, wanted)] is None:
-        return wanted
-    if command.slug is None and not KINDS[command.kind].unique_name:
-        return f"{wanted}-{command.entry_id[-6:]}"
-    _refuse_taken_slug(command.kind, wanted, command.entry_id, known)
-    raise AssertionError("a taken slug was not refused")
+    candidates = slug_candidates(slug_of(command.entry_name), command.entry_id)
+    if command.slug is not None:
+        candidates = [command.slug.lower()]
+    elif KINDS[command.kind].unique_name:
+        candidates = candidates[:1]
+    for candidate in candidates:
+        if known[slug_key(command.kind, candidate)] is None:
+            return candidate
+    raise _taken_slug(command.kind, candidates[0], known)
 
 
 def _refuse_taken_slug(kind: str, wanted: str, entry_id: str, known: Known) -> None:
-    owner = known[slug_key(kind, wanted)]
-    if owner not in (None, entry_id):
-        raise Taken(
-            f"Another {kind} has the slug {wanted!r}; choose another one, or use that {kind}.",
-            pointer="/slug",
-            taken_by=owner,
-        )
+    if known[slug_key(kind, wanted)] not in (None, entry_id):
+        raise _taken_slug(kind, wanted, known)
+
+
+def _taken_slug(kind: str, wanted: str, known: Known) -> Taken:
+    return Taken(
+        f"Another {kind} has the slug {wanted!r}; choose another one, or use that {kind}.",
+        pointer="/slug",
+        taken_by=known[slug_key(kind, wanted)],
+    )
 
 
 def _free_prefix(wanted: Json, slug: str, known: Known) -> str:

@@ -11,12 +11,19 @@ from ledger.decisions.base import (
     current,
     not_found,
     on_issue,
-    the_actor,
     the_entry,
     the_issue,
 )
-from ledger.decisions.ownership import end_run, refuse_holders_rivals
-from ledger.errors import HierarchyCycle, HierarchyTooDeep, Invalid, Taken, TransitionNotAllowed
+from ledger.decisions.labels import MAX_LABELS
+from ledger.decisions.ownership import end_run, refuse_holders_rivals, the_assignee
+from ledger.errors import (
+    HierarchyCycle,
+    HierarchyTooDeep,
+    Invalid,
+    Taken,
+    TooMany,
+    TransitionNotAllowed,
+)
 from ledger.events import Json
 from ledger.known import Known, Prefix, prefix
 from ledger.known import external_ref as external_ref_key
@@ -37,6 +44,8 @@ def create(command: c.CreateIssue, known: Known) -> Decision:
     parent = known.issue(command.parent) if command.parent is not None else None
     if command.parent is not None and parent is None:
         raise not_found("issue", command.parent, "/parent_id")
+    if parent is not None:
+        _ancestors(parent, known)
     team = the_entry("team", command.team, known, "/team_id") if command.team else None
     text = str(team.fields["issue_prefix"]) if team else company.issue_prefix
     counter: Prefix = known[prefix(text)]
@@ -48,18 +57,13 @@ def create(command: c.CreateIssue, known: Known) -> Decision:
         description=command.description,
         status=_initial_status(command, workflow_of(known)),
         priority=command.priority,
-        assignee=str(the_actor(command.assignee, known, "/assignee")) if command.assignee else None,
+        assignee=_assignee(command, known),
         team_id=team.id if team else None,
         project_id=_ref("project", command.project, known),
         goal_id=_ref("goal", command.goal, known),
         milestone_id=_ref("milestone", command.milestone, known),
         parent_id=parent.id if parent else None,
-        label_ids=tuple(
-            dict.fromkeys(
-                the_entry("label", label, known, f"/labels/{i}").id
-                for i, label in enumerate(command.labels)
-            )
-        ),
+        label_ids=_labels(command, known),
         due_at=command.due_at,
         estimate=command.estimate,
         sort_order=command.sort_order,
@@ -117,6 +121,7 @@ def transition(command: c.TransitionIssue, known: Known) -> Decision:
 def delete(command: c.DeleteIssue, known: Known) -> Decision:
     """It leaves every list, its run ends, and its history stays."""
     issue = the_issue(command, known)
+    refuse_holders_rivals(command, issue)
     deleted = e.IssueDeleted(identifier=issue.identifier, reason=command.reason)
     return on_issue(issue, deleted, also=end_run(issue, "deleted"))
 
@@ -161,22 +166,46 @@ def _parent_id(issue: Issue, ref: str, known: Known) -> str:
     parent = known.issue(ref)
     if parent is None:
         raise not_found("issue", ref, "/parent_id")
-    above: Issue | None = parent
-    for _ in range(MAX_DEPTH):
-        if above is None:
-            return parent.id
-        if above.id == issue.id:
-            raise HierarchyCycle(
-                f"{parent.identifier} is below {issue.identifier} already, or is it; "
-                "an issue cannot be its own ancestor.",
+    if issue.id in _ancestors(parent, known, current=current(issue)):
+        raise HierarchyCycle(
+            f"{parent.identifier} is below {issue.identifier} already, or is it; "
+            "an issue cannot be its own ancestor.",
+            pointer="/parent_id",
+            current=current(issue),
+        )
+    return parent.id
+
+
+def _ancestors(parent: Issue, known: Known, **facts: Json) -> list[str]:
+    """The ids of a parent and of all above it; raises HierarchyTooDeep."""
+    above: list[str] = []
+    at: Issue | None = parent
+    while at is not None:
+        above.append(at.id)
+        if len(above) > MAX_DEPTH:
+            raise HierarchyTooDeep(
+                f"{parent.identifier} has {MAX_DEPTH} ancestors or more; choose one further up.",
                 pointer="/parent_id",
-                current=current(issue),
+                **facts,
             )
-        above = known[("issue", above.parent_id)] if above.parent_id else None
-    raise HierarchyTooDeep(
-        f"{parent.identifier} has {MAX_DEPTH} ancestors or more; choose one further up.",
-        pointer="/parent_id",
+        at = known[("issue", at.parent_id)] if at.parent_id else None
+    return above
+
+
+def _labels(command: c.CreateIssue, known: Known) -> tuple[str, ...]:
+    found = dict.fromkeys(
+        the_entry("label", label, known, f"/labels/{i}").id
+        for i, label in enumerate(command.labels)
     )
+    if len(found) > MAX_LABELS:
+        raise TooMany(f"An issue has {MAX_LABELS} labels at most.", pointer="/labels")
+    return tuple(found)
+
+
+def _assignee(command: c.CreateIssue, known: Known) -> str | None:
+    if command.assignee is None:
+        return None
+    return str(the_assignee(command.assignee, known, "/assignee"))
 
 
 def _refuse_taken_ref(system: str, external_id: str, issue_id: str, known: Known) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger import commands as c
 from ledger import events as e
-from ledger.decisions.base import Decision, on_issue, the_entry, the_issue
+from ledger.decisions.base import Decision, current, not_found, on_issue, the_entry, the_issue
 from ledger.errors import TooMany
 from ledger.known import Known
 
@@ -19,14 +19,19 @@ def label(command: c.LabelIssue, known: Known) -> Decision:
     if entry.id in issue.label_ids:
         return on_issue(issue)
     if len(issue.label_ids) >= MAX_LABELS:
-        raise TooMany(f"{issue.identifier} has {MAX_LABELS} labels; take one off first.")
+        raise TooMany(
+            f"{issue.identifier} has {MAX_LABELS} labels; take one off first.",
+            current=current(issue),
+        )
     return on_issue(issue, e.IssueLabelled(label_id=entry.id, name=entry.name))
 
 
 def unlabel(command: c.UnlabelIssue, known: Known) -> Decision:
     """Take a label off; one that is not there is agreement."""
     issue = the_issue(command, known)
-    entry = the_entry("label", command.label, known, "/label")
+    entry = known.entry("label", command.label, archived=True)
+    if entry is None:
+        raise not_found("label", command.label, "/label")
     if entry.id not in issue.label_ids:
         return on_issue(issue)
     return on_issue(issue, e.IssueUnlabelled(label_id=entry.id, name=entry.name))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from ledger import commands as c
 from ledger.actors import Actor
 from ledger.decisions.links import canonical
-from ledger.directory import KINDS, prefix_candidates, slug_of
+from ledger.directory import KINDS, prefix_candidates, slug_candidates, slug_of
 from ledger.events import Json
 from ledger.known import (
     COMPANY,
@@ -25,6 +25,7 @@ from ledger.known import (
     link_between,
     prefix,
     slug,
+    slugs,
 )
 
 
@@ -48,9 +49,10 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
         case c.UpdateEntry():
             yield from _entry(command.kind, command.entry, known)
             yield from _entry_refs(command.kind, command.changes, known)
-            match command.changes.get("slug"):
-                case str(new):
-                    yield slug(command.kind, new)
+            for name in ("slug", "name"):
+                match command.changes.get(name):
+                    case str(new):
+                        yield slug(command.kind, new if name == "slug" else slug_of(new))
         case c.ArchiveEntry():
             yield from _entry(command.kind, command.entry, known)
         case c.CreateIssue():
@@ -92,9 +94,10 @@ def _entry(kind: str, ref: str, known: Known) -> Iterator[FactKey]:
     if is_id(ref):
         yield ("entry", ref)
         return
-    yield slug(kind, ref)
-    if found := known.peek(slug(kind, ref)):
-        yield ("entry", found)
+    for key in slugs(kind, ref):
+        yield key
+        if found := known.peek(key):
+            yield ("entry", found)
 
 
 def _actor(actor: Actor, known: Known) -> Iterator[FactKey]:
@@ -104,8 +107,8 @@ def _actor(actor: Actor, known: Known) -> Iterator[FactKey]:
 
 def _entry_names(command: c.CreateEntry, known: Known) -> Iterator[FactKey]:
     derived = slug_of(command.entry_name)
-    yield slug(command.kind, command.slug or derived)
-    yield slug(command.kind, f"{derived}-{command.entry_id[-6:]}")
+    for candidate in [command.slug] if command.slug else slug_candidates(derived, command.entry_id):
+        yield slug(command.kind, candidate)
     if command.kind == "team" and "issue_prefix" not in command.fields:
         for candidate in prefix_candidates(command.slug or derived):
             yield prefix(candidate)
@@ -136,6 +139,7 @@ def _created_issue(command: c.CreateIssue, known: Known) -> Iterator[FactKey]:
         yield from _entry("label", label, known)
     if command.parent is not None:
         yield from _issue(command.parent, known)
+        yield from _ancestors(command.parent, known)
     if command.assignee is not None:
         yield from _actor(command.assignee, known)
     if command.external_ref is not None:
@@ -198,7 +202,10 @@ def _link(command: c.LinkIssue, known: Known) -> Iterator[FactKey]:
     ]
     if ends[0] and ends[1]:
         source, link_type, target = canonical(ends[0], command.link_type, ends[1])
-        yield link_between(source, link_type, target)
+        relation = link_between(source, link_type, target)
+        yield relation
+        if existing := known.peek(relation):
+            yield ("link", existing)
 
 
 def _listed(value: Json) -> list[str]:

@@ -69,7 +69,7 @@ def release(command: c.ReleaseIssue, known: Known) -> Decision:
 def assign(command: c.AssignIssue, known: Known) -> Decision:
     """Give an issue that nobody is at work on to somebody."""
     issue = the_issue(command, known)
-    assignee = str(_assignee(command.assignee, known))
+    assignee = str(the_assignee(command.assignee, known, f"/{command.assignee.type}_id"))
     if issue.assignee == assignee:
         return on_issue(issue)
     if issue.holder_agent_id is not None:
@@ -92,7 +92,7 @@ def unassign(command: c.UnassignIssue, known: Known) -> Decision:
 def reassign(command: c.ReassignIssue, known: Known) -> Decision:
     """Move an issue to somebody else; in mid-run the run ends and the issue waits again."""
     issue = the_issue(command, known)
-    assignee = str(_assignee(command.assignee, known))
+    assignee = str(the_assignee(command.assignee, known, f"/{command.assignee.type}_id"))
     if issue.assignee == assignee:
         return on_issue(issue)
     refuse_holders_rivals(command, issue)
@@ -112,6 +112,13 @@ def end_run(issue: Issue, exit_reason: str) -> tuple[FactKey, e.Event] | None:
         return None
     ended = e.RunEnded(issue_id=issue.id, agent_id=issue.holder_agent_id, exit_reason=exit_reason)
     return ("run", issue.holder_run_id), ended
+
+
+def the_assignee(named: Actor, known: Known, pointer: str) -> Actor:
+    """Who is to do the work: a user or an agent of the company."""
+    if named.type == "system":
+        raise Invalid("Work is assigned to users and agents.", pointer=pointer)
+    return the_actor(named, known, pointer)
 
 
 def refuse_holders_rivals(command: c.IssueCommand, issue: Issue) -> None:
@@ -169,12 +176,6 @@ def _refuse_assigned_elsewhere(command: c.CheckOutIssue, agent: Actor, issue: Is
             f"{issue.identifier} is assigned to {issue.assignee}; take another one.",
             current=current(issue),
         )
-
-
-def _assignee(named: Actor, known: Known) -> Actor:
-    if named.type == "system":
-        raise Invalid("Work is assigned to users and agents.", pointer="/assignee")
-    return the_actor(named, known, f"/{named.type}_id")
 
 
 def _waiting(issue: Issue, known: Known) -> str:

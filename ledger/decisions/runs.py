@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from ledger import commands as c
 from ledger import events as e
-from ledger.decisions.base import Decision, not_found, the_issue
+from ledger.decisions.base import Decision, not_found
 from ledger.errors import Forbidden
 from ledger.known import Known
 
 
 def report_cost(command: c.ReportCost, known: Known) -> Decision:
-    """Every report counts, late ones too: what was spent was spent."""
-    issue = the_issue(command, known)
+    """Every report counts, late ones too, of what is deleted too: it was spent."""
+    issue = known.issue(command.issue, deleted=True)
+    if issue is None:
+        raise not_found("issue", command.issue)
     run = known.run(command.run_id)
     if run is None or run.issue_id != issue.id:
         raise not_found("run", command.run_id)
