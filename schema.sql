@@ -210,6 +210,7 @@ CREATE TABLE comments (
     author           text NOT NULL,
     body             text,            -- null once deleted; the log keeps the text
     text_position    bigint NOT NULL, -- the event that last set the text
+    text_sha256      text NOT NULL,
     created_position bigint NOT NULL,
     created_at       timestamptz NOT NULL,
     edited_at        timestamptz,

@@ -116,7 +116,7 @@ def _mount_docs(app: web.Application) -> None:
             app.router.add_get(f"/docs/{name}", _file(assets / name))
 
     async def start(request: web.Request) -> web.Response:
-        raise web.HTTPFound("/docs")
+        return web.Response(status=302, headers={"Location": "/docs"})
 
     app.router.add_get("/", start)
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from api import requests
 from api.auth import Caller, Keys
+from api.gate import refuse_bad_string
 from api.problems import Problem
 from api.wiring import Ledger
 from projections.queries import Queries
@@ -54,6 +55,8 @@ class Api:
 
         Another company is answered as one that there is not.
         """
+        for segment in request.match_info.values():
+            refuse_bad_string(segment)
         caller = await self.keys.caller(request.headers.get("Authorization"))
         context_of(request).caller = caller
         company_id = request.match_info.get("company_id")

@@ -28,7 +28,8 @@ async def follow(url: str) -> None:
     following = asyncio.create_task(projector.run())
     pruning = asyncio.create_task(_prune(pool))
     try:
-        await until_told_to_stop()
+        stopping = asyncio.create_task(until_told_to_stop())
+        await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         pruning.cancel()
         projector.stop()

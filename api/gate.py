@@ -59,9 +59,11 @@ _TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Malformed(f"An object has the key {twice!r} twice.")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise Malformed(f"An object has the key {name[:100]!r} twice.")
+            seen.add(name)
     return found
 
 

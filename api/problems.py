@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 import orjson
 from aiohttp import web
+from aiohttp.web import RequestPayloadError
 from pydantic import ValidationError
 
 from api.gate import Malformed
 from ledger import errors
+from ledger.database import LOST
 
 STATUSES: dict[type[errors.LedgerError], int] = {
     errors.NotFound: 404,
@@ -81,6 +84,17 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(400, "malformed", error.message)
         case ValidationError():
             return _invalid(error)
+        case RequestPayloadError():
+            return Problem(400, "malformed", "The body did not arrive whole.")
+        case asyncpg.PostgresError() if not isinstance(error, LOST):
+            return None
+        case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
+            return Problem(
+                503,
+                "database_unavailable",
+                "The database does not answer; nothing was changed. Try again in a moment.",
+                headers={"Retry-After": "1"},
+            )
         case web.HTTPRequestEntityTooLarge():
             return Problem(413, "body_too_large", "A body may have 1 MiB at most.")
         case web.HTTPMethodNotAllowed():
@@ -130,14 +144,25 @@ def _at(error: errors.LedgerError) -> list[dict[str, str]]:
     return [{"pointer": error.pointer, "code": error.code, "message": error.message}]
 
 
+_MOST_ERRORS = 20
+"""However much is wrong with a body, the answer stays readable."""
+
+
+def _escaped(part: int | str) -> str:
+    """A step of a JSON Pointer (RFC 6901, section 3)."""
+    return str(part)[:100].replace("~", "~0").replace("/", "~1")
+
+
 def _invalid(error: ValidationError) -> Problem:
     found = [
         {
-            "pointer": "".join(f"/{part}" for part in item["loc"]),
+            "pointer": "".join(f"/{_escaped(part)}" for part in item["loc"]),
             "code": str(item["type"]),
             "message": str(item["msg"]),
         }
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
+        for item in error.errors(include_url=False, include_context=False, include_input=False)[
+            :_MOST_ERRORS
+        ]
     ]
     first = found[0]
     where = first["pointer"] or "the body"

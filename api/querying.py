@@ -21,6 +21,7 @@ from api.context import Api
 from api.problems import Problem
 from ledger.actors import Actor
 from ledger.codec import MAX_INT
+from ledger.directory import slug_of
 from ledger.errors import Invalid
 from ledger.workflow import STATUSES
 from projections.comments import read_comment
@@ -32,6 +33,7 @@ from projections.queries import GROUPS, ActivityFilter, CostFilter, IssueFilter,
 from projections.runs import read_run
 
 Show = Callable[[Row], dict[str, Any]]
+_MOST_SUMS = 10_000
 
 
 # ── one thing ──────────────────────────────────────────────────────────────────────────
@@ -190,6 +192,7 @@ async def activity(api: Api, request: web.Request) -> web.Response:
         types=_words(asked.type),
         since=asked.since,
         until=asked.until,
+        with_keys=caller.role.sees_keys,
     )
     rows = await api.queries.activity(caller.company_id, wanted, _position(asked), asked.limit + 1)
     return _page(request, asked, as_of, rows, views.activity, by="position")
@@ -220,7 +223,12 @@ async def cost_sums(api: Api, request: web.Request) -> web.Response:
         )
     as_of = await _reached(api, caller, "costs", asked.consistency)
     wanted = await _cost_filter(api, caller, asked)
-    rows = await api.queries.cost_sums(caller.company_id, wanted, groups)
+    rows = await api.queries.cost_sums(caller.company_id, wanted, groups, _MOST_SUMS + 1)
+    if len(rows) > _MOST_SUMS:
+        raise Invalid(
+            f"That makes more than {_MOST_SUMS} sums; group by less, or narrow the days.",
+            pointer="/group_by",
+        )
     return _json(
         {
             "items": [views.cost_sum(row, groups) for row in rows],
@@ -238,7 +246,12 @@ async def events(api: Api, request: web.Request) -> web.Response:
     as_of = await api.queries.head(caller.company_id)
     stream_id = await _issue_id(api, caller, asked.issue_id)
     stored = await api.queries.events(
-        caller.company_id, asked.after, asked.limit + 1, stream_id, _words(asked.type)
+        caller.company_id,
+        asked.after,
+        asked.limit + 1,
+        stream_id,
+        _words(asked.type),
+        with_keys=caller.role.sees_keys,
     )
     shown, more = stored[: asked.limit], len(stored) > asked.limit
     last = shown[-1].recorded.position if shown else asked.after
@@ -289,6 +302,8 @@ async def _entry_id(api: Api, caller: Caller, kind: str, ref: str | None) -> str
     if ref is None:
         return None
     row = await api.queries.entry(caller.company_id, kind, ref, archived=True)
+    if row is None and kind == "label":  # A label may be called by its name.
+        row = await api.queries.entry(caller.company_id, kind, slug_of(ref), archived=True)
     if row is None:
         raise Problem(404, "not_found", f"There is no {kind} {ref!r} in this company.")
     return str(row["entry_id"])

@@ -17,7 +17,7 @@ from ledger.known import is_id
 W = TypeVar("W", bound=Wire)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
-_VERSION = re.compile(r'(?:W/)?"(\d{1,16})"')
+_VERSION = re.compile(r'(?:W/)?"([0-9]{1,16})"')
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
@@ -80,6 +80,10 @@ def run_id(request: web.Request) -> str | None:
 
 async def body(request: web.Request) -> tuple[bytes, Any]:
     """The body's bytes, and the JSON that they are; no body is an empty object."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(
+            415, "unsupported_media_type", "Send the body as it is, without Content-Encoding."
+        )
     raw = await request.read()
     if raw and "Content-Type" in request.headers:
         kind = request.content_type

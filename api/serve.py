@@ -63,7 +63,7 @@ async def _keep(url: str, data_dir: Path) -> None:
             try:
                 connection = await asyncpg.connect(url, timeout=10)
                 await connection.close()
-            except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
+            except LOST as error:
                 _LOG.error("database_died", error=repr(error))
                 try:
                     again = postgres(data_dir)

@@ -75,8 +75,11 @@ async def supervise(
         if keep_database is not None:
             tasks.append(asyncio.create_task(_until(stop, keep_database())))
         tasks.append(asyncio.create_task(_announce(host, port, started, stop)))
-        await stop.wait()
-        await asyncio.gather(*tasks)
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            stop.set()  # If one task failed, the children of the others drain all the same.
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _keep_alive(command: list[str], env: dict[str, str], stop: asyncio.Event) -> None:

@@ -38,6 +38,7 @@ class Ask:
         return {
             "actor": self.caller.actor,
             "role": self.caller.role,
+            "in_run": self.run_id,
             "expected_version": self.expected_version,
         }
 
@@ -165,7 +166,7 @@ def _check_out(ask: Ask, body: w.CheckOut) -> c.Command:
             f"You are {actor}, no agent; say which agent is to work on it.", pointer="/agent_id"
         )
     return c.CheckOutIssue(
-        **ask.on_issue,
+        **{**ask.on_issue, "in_run": None},  # The run that it names is yet to begin.
         agent_id=agent_id,
         run_id=ask.run_id or new_id(),
         names_run=ask.run_id is not None,

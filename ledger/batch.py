@@ -252,7 +252,7 @@ async def _carry_out(
     provenance: Provenance,
 ) -> Result:
     known = batch.known
-    if COMPANY in known and known.company is None and command.name != "create_company":
+    if known.company is None and command.name != "create_company":
         raise NotFound("There is no such company.")
     while True:
         try:

@@ -99,4 +99,4 @@ def _header(recorded: Recorded, schema_version: int) -> tuple[str | None, ...]:
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds: the one way in which times are written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

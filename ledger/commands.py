@@ -18,12 +18,16 @@ from ledger.events import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Who asks, in which role, and the version they saw (If-Match), if they say so."""
+    """Who asks, in which role, in which run, and which version they saw (If-Match).
+
+    The last two only if they say so.
+    """
 
     name: ClassVar[str]
     permission: ClassVar[Permission]
     actor: Actor
     role: Role
+    in_run: str | None = None
     expected_version: int | None = None
 
 

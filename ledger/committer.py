@@ -42,7 +42,7 @@ _LOG = structlog.get_logger(__name__)
 class Bounds:
     """How much may gather, and how long the committer tries."""
 
-    batch_submissions: int = 256
+    batch_commands: int = 256
     batch_bytes: int = 4 * 1024 * 1024
     queue_submissions: int = 2048
     queue_bytes: int = 32 * 1024 * 1024
@@ -145,10 +145,12 @@ class Committer:
     def _gather(self, lane: _Lane) -> list[_Waiting]:
         """The next batch: first come, first served, within the bounds."""
         gathered: list[_Waiting] = []
-        size = 0
-        while lane.waiting and len(gathered) < self._bounds.batch_submissions:
+        size = commands = 0
+        while lane.waiting:
             size += lane.waiting[0].submission.size_bytes
-            if gathered and size > self._bounds.batch_bytes:
+            commands += len(lane.waiting[0].submission.commands)
+            full = size > self._bounds.batch_bytes or commands > self._bounds.batch_commands
+            if gathered and full:
                 break
             gathered.append(lane.waiting.popleft())
         lane.waiting_bytes -= sum(waiting.submission.size_bytes for waiting in gathered)
@@ -208,10 +210,18 @@ class Committer:
             raise
         finally:
             await self._give_back(connection)
-        lane.cache.keep(batch, self._bounds.cached_facts)
-        if batch.recorded:
-            self._on_commit(lane.company_id, batch.head)
+        self._after_commit(lane, batch)
         return batch.answers
+
+    def _after_commit(self, lane: _Lane, batch: Batch) -> None:
+        """What is committed stays so, whatever fails now."""
+        try:
+            lane.cache.keep(batch, self._bounds.cached_facts)
+            if batch.recorded:
+                self._on_commit(lane.company_id, batch.head)
+        except Exception:
+            lane.cache.clear()
+            _LOG.exception("after_commit_failed", company_id=lane.company_id)
 
     async def _write(
         self, connection: Connection, lane: _Lane, submissions: list[Submission]
@@ -259,8 +269,10 @@ class Committer:
                 await connection.execute("ROLLBACK", timeout=5)
         except Exception:
             _cut(connection)
-        finally:
+        try:
             await self._pool.release(connection)
+        except Exception:
+            _LOG.exception("release_failed")
 
 
 def _cut(connection: Any) -> None:
@@ -277,8 +289,9 @@ class _Poisoned(Exception):
     """Nothing was written; some value in the batch cannot be."""
 
 
-_TRANSIENT = {"40001", "40P01", "55P03", "57014"}
-"""Serialisation failure, deadlock, a lock not had in time, a statement stopped in time."""
+_TRANSIENT = ("08", "40", "53", "55", "57", "58", "25006", "25P03")
+"""Beginnings of SQLSTATEs that are nobody's fault: connections, deadlocks, locks not had in
+time, resources, an operator, the system, a read-only replica, a session that sat too long."""
 
 
 def _meaning_of(error: BaseException) -> _TryAgain | _Poisoned | None:
@@ -286,7 +299,7 @@ def _meaning_of(error: BaseException) -> _TryAgain | _Poisoned | None:
     code = str(getattr(error, "sqlstate", None) or "")
     if code[:2] in ("22", "54") or isinstance(error, UNENCODABLE):
         return _Poisoned(str(error))
-    if code in _TRANSIENT or isinstance(error, LOST):
+    if code.startswith(_TRANSIENT) or isinstance(error, LOST):
         return _TryAgain()
     return None
 

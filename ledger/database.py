@@ -20,6 +20,9 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
 SCHEMA_VERSION = 1
+SILENCE_SECONDS = 35.0
+"""A server that says nothing for so long is gone; its own limits are shorter."""
+
 _SQL = beside(__file__)
 _SEARCH_PATH = "ledger"
 
@@ -28,8 +31,9 @@ LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
 )
-"""What is raised when a connection, or the server, is gone."""
+"""What is raised when a connection, or the server, is gone or has no room."""
 
 UNENCODABLE = (
     asyncpg.exceptions._base.DataError,
@@ -57,6 +61,7 @@ async def reader_pool(url: str, size: int = 8, **settings: str) -> Pool:
         min_size=1,
         max_size=size,
         init=_speak_json,
+        command_timeout=SILENCE_SECONDS,
         server_settings=_settings("ledger_app", {"statement_timeout": "30s", **settings}),
     )
 
@@ -68,6 +73,7 @@ async def committer_pool(url: str, size: int = 8) -> Pool:
         min_size=1,
         max_size=size,
         init=_speak_json,
+        command_timeout=SILENCE_SECONDS,
         reset=_nothing,  # The committer ends every transaction itself, or the connection.
         server_settings=_settings(
             "ledger_app",

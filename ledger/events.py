@@ -315,7 +315,7 @@ class CostReported(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Event):
-    """An attempt ended, and why: released, reassigned, unassigned, deleted or a status."""
+    """An attempt ended, and why: released, reassigned, deleted or a status."""
 
     type = "run.ended"
     issue_id: str

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
-from ledger.known import is_id
+_KEY = re.compile(r"ldg_([0-9a-f]{32})_[A-Za-z0-9_-]{20,100}")
 
 
 def new_id() -> str:
@@ -24,14 +24,8 @@ def new_secret(company_id: str) -> str:
 
 def company_of_key(key: str) -> str | None:
     """The company that an API key names; None when it has not the form of one."""
-    match key.split("_", 2):
-        case ["ldg", company, secret] if len(company) == 32 and secret:
-            try:
-                text = str(UUID(company))
-            except ValueError:
-                return None
-            return text if is_id(text) else None
-    return None
+    found = _KEY.fullmatch(key)
+    return str(UUID(found[1])) if found else None
 
 
 def sha256_hex(text: str) -> str:

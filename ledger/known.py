@@ -8,16 +8,16 @@ what was loaded, so two commands in one batch see each other exactly as two batc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
-from uuid import UUID
 
 from ledger import events as e
 from ledger.actors import Actor
 from ledger.directory import slug_of
 from ledger.events import Event, Recorded
-from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run, State, evolve
+from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run, State, evolve, sha256_of
 
 FactKey: TypeAlias = tuple[str, ...]
 """A fact's name; its first item says what kind of fact, and so who loads it."""
@@ -124,9 +124,12 @@ class Known:
 # ── keys ───────────────────────────────────────────────────────────────────────────────
 
 
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
 def is_id(ref: str) -> bool:
-    """Whether a reference is an id of ours (a UUID) rather than a name."""
-    return len(ref) == 36 and ref[8] == ref[13] == ref[18] == ref[23] == "-" and _is_uuid(ref)
+    """Whether a reference is an id of ours (a UUID, in lower case) rather than a name."""
+    return _ID.fullmatch(ref) is not None
 
 
 def identifier(ref: str) -> FactKey:
@@ -180,6 +183,11 @@ def stream_of(event: Event, stream_id: str) -> FactKey:
     return COMPANY if kind == "company" else (kind, stream_id)
 
 
+def streams_named(stream_id: str) -> list[FactKey]:
+    """The states of which one is there if a stream has this id."""
+    return [(kind, stream_id) for kind in ("run", "issue", "entry", "key")]
+
+
 def touched_by(event: Event, stream_id: str) -> Iterator[FactKey]:
     """The facts that must be known before `Known.record` takes this event."""
     yield stream_of(event, stream_id)
@@ -193,14 +201,6 @@ def touched_by(event: Event, stream_id: str) -> Iterator[FactKey]:
             | e.EntryUpdated(changes={"issue_prefix": {"to": str(new)}})
         ):
             yield prefix(new)
-
-
-def _is_uuid(ref: str) -> bool:
-    try:
-        UUID(ref)
-    except ValueError:
-        return False
-    return ref == ref.lower()
 
 
 # ── what an event changes beside its own stream ────────────────────────────────────────
@@ -278,12 +278,18 @@ def _comment(recorded: Recorded, known: Known) -> Comment:
                 issue_id=recorded.stream_id,
                 author=recorded.author,
                 text_position=recorded.position,
+                text_sha256=sha256_of(event.body),
                 created_position=recorded.position,
                 created_at=recorded.at,
             )
         case e.CommentEdited():
             comment: Comment = known[("comment", event.comment_id)]
-            return replace(comment, edited_at=recorded.at, text_position=recorded.position)
+            return replace(
+                comment,
+                edited_at=recorded.at,
+                text_position=recorded.position,
+                text_sha256=sha256_of(event.body),
+            )
         case e.CommentDeleted():
             comment = known[("comment", event.comment_id)]
             return replace(comment, deleted_at=recorded.at)

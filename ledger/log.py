@@ -71,9 +71,15 @@ async def page(
     until: int | None = None,
     stream_id: str | None = None,
     types: list[str] | None = None,
+    with_keys: bool = True,
 ) -> list[Stored]:
-    """Events after a position, oldest first; `until` is the last position wanted."""
-    rows = await connection.fetch(_SQL.page, company_id, after, limit, until, stream_id, types)
+    """Events after a position, oldest first; `until` is the last position wanted.
+
+    Those of API keys are left out unless `with_keys`.
+    """
+    rows = await connection.fetch(
+        _SQL.page, company_id, after, limit, until, stream_id, types, with_keys
+    )
     return [stored_from(row) for row in rows]
 
 

@@ -17,6 +17,7 @@ WHERE company_id = $1
   AND ($4::bigint IS NULL OR position <= $4)
   AND ($5::uuid IS NULL OR stream_id = $5)
   AND ($6::text[] IS NULL OR type = ANY ($6))
+  AND ($7 OR type NOT LIKE 'key.%')
 ORDER BY position
 LIMIT $3;
 

@@ -121,12 +121,13 @@ State: TypeAlias = Company | Key | Entry | Issue | Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comment:
-    """What a decision needs of a comment: whose it is, and which event last set its text."""
+    """What a decision needs of a comment: whose it is; of its text, the event and SHA-256."""
 
     id: str
     issue_id: str
     author: str
     text_position: int
+    text_sha256: str
     created_position: int
     created_at: datetime
     edited_at: datetime | None = None

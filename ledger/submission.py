@@ -8,7 +8,7 @@ down and read again, which is how a repeated Idempotency-Key gets the first repl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -94,7 +94,7 @@ class Outcome:
 
     def to_json(self) -> bytes:
         """The outcome, as it is kept for a repeated Idempotency-Key."""
-        return orjson.dumps(asdict(self))
+        return orjson.dumps(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:

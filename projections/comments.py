@@ -15,7 +15,7 @@ from projections.rows import columns_of, reader
 
 _SQL = beside(__file__)
 _FIELDS = (
-    "id", "issue_id", "author", "text_position", "created_position", "created_at",
+    "id", "issue_id", "author", "text_position", "text_sha256", "created_position", "created_at",
     "edited_at", "deleted_at",
 )  # fmt: skip
 read_comment = reader(Comment, "comment_id")

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from ledger import events as e
 from ledger.database import Connection
 from ledger.events import Recorded
 from ledger.known import FactKey, Prefix
@@ -53,6 +54,8 @@ class Directory:
         facts: Mapping[FactKey, Any],
     ) -> None:
         """Writes the entries and the counters that changed."""
+        if freed := _freed_slugs(recorded):
+            await connection.execute(_SQL.free_slugs, company_id, freed)
         if entries := [value for key, value in facts.items() if key[0] == "entry"]:
             columns = columns_of(entries, _FIELDS)
             await connection.execute(_SQL.save_entries, company_id, *columns)
@@ -64,6 +67,16 @@ class Directory:
                 [prefix.team_id for _, prefix in prefixes],
                 [prefix.last_number for _, prefix in prefixes],
             )
+
+
+def _freed_slugs(recorded: Sequence[Recorded]) -> list[str]:
+    """The entries whose slug goes or changes: it must be free before others take it."""
+    return [
+        r.stream_id
+        for r in recorded
+        if isinstance(r.event, e.EntryArchived)
+        or (isinstance(r.event, e.EntryUpdated) and "slug" in r.event.changes)
+    ]
 
 
 def _prefix(row: asyncpg.Record) -> Prefix:

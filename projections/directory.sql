@@ -15,6 +15,12 @@ SELECT prefix, team_id, last_number
 FROM issue_prefixes
 WHERE company_id = $1 AND prefix = ANY ($2::text[]);
 
+-- name: free_slugs
+-- Lets go of slugs, so that in one batch others may take them. What the entries have in the end
+-- is written by save_entries.
+UPDATE directory SET slug = entry_id::text
+WHERE company_id = $1 AND entry_id = ANY ($2::uuid[]);
+
 -- name: save_entries
 -- Entries as they now are.
 INSERT INTO directory (

@@ -77,6 +77,8 @@ class Issues:
         texts = _descriptions(recorded)
         new = [issue for issue in issues if issue.created_position >= first]
         old = [issue for issue in issues if issue.created_position < first]
+        if freed := _freed_refs(recorded):
+            await connection.execute(_SQL.free_external_refs, company_id, freed)
         if new:
             described = [texts.get(issue.id) for issue in new]
             await connection.execute(_SQL.insert_issues, company_id, *_columns(new), described)
@@ -98,6 +100,16 @@ def _columns(issues: Sequence[Issue]) -> list[list[Any]]:
     columns = columns_of(issues, _FIELDS)
     columns[_DUE_AT] = [moment(text) for text in columns[_DUE_AT]]
     return columns
+
+
+def _freed_refs(recorded: Sequence[Recorded]) -> list[str]:
+    """The issues whose external_ref goes or changes: it must be free before others take it."""
+    return [
+        r.stream_id
+        for r in recorded
+        if isinstance(r.event, e.IssueDeleted)
+        or (isinstance(r.event, e.IssueEdited) and "external_ref" in r.event.changes)
+    ]
 
 
 def _descriptions(recorded: Sequence[Recorded]) -> dict[str, str | None]:

@@ -123,6 +123,12 @@ FROM unnest(
 )
 WHERE issues.company_id = $1 AND issues.issue_id = i.issue_id;
 
+-- name: free_external_refs
+-- Lets go of external_refs, so that in one batch others may take them. What the issues have in
+-- the end is written by update_issues.
+UPDATE issues SET external_system = NULL, external_id = NULL
+WHERE company_id = $1 AND issue_id = ANY ($2::uuid[]);
+
 -- name: update_descriptions
 -- The descriptions that changed.
 UPDATE issues SET description = d.description

@@ -49,17 +49,23 @@ class Overtaken(Exception):
 
 
 async def step(
-    connection: Connection, model: FollowingModel, company_id: str, limit: int = log.PAGE
+    connection: Connection,
+    model: FollowingModel,
+    company_id: str,
+    *,
+    limit: int = log.PAGE,
+    until: int | None = None,
 ) -> int:
-    """Moves a model by one page and returns its new position, or 0 if it was at the head.
+    """Moves a model by one page and returns its new position, or 0 if it was at the end.
 
-    Raises Overtaken, having changed nothing, when the checkpoint moved under its hands.
+    The end is the log's, or the position `until`. Raises Overtaken, having changed nothing,
+    when the checkpoint moved under its hands.
     """
     async with connection.transaction():
         await connection.execute(_SQL.begin_checkpoint, company_id, model.name)
         row = await connection.fetchrow(_SQL.checkpoint, company_id, model.name)
         assert row is not None
-        events = await log.page(connection, company_id, row["position"], limit=limit)
+        events = await log.page(connection, company_id, row["position"], limit=limit, until=until)
         if not events:
             return 0
         recorded = [stored.recorded for stored in events]
@@ -112,8 +118,6 @@ class Projector:
             try:
                 if await self._has_lease(model.name) and await self._catch_up(model):
                     continue
-            except Overtaken:
-                _LOG.info("projector_overtaken", model=model.name)
             except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
                 _LOG.warning("projector_stalled", model=model.name, error=repr(error))
                 await asyncio.sleep(self._poll_seconds)
@@ -133,12 +137,25 @@ class Projector:
         """One step for each company that is behind; whether there was any."""
         async with self._pool.acquire() as connection:
             behind = await connection.fetch(_SQL.behind, model.name)
+            moved = 0
             for row in behind:
                 if self._stopping.is_set():
                     break
-                await step(connection, model, str(row["company_id"]))
+                moved += await self._step(connection, model, str(row["company_id"]))
                 await self._has_lease(model.name)
-        return bool(behind)
+        return moved > 0
+
+    async def _step(self, connection: Any, model: FollowingModel, company_id: str) -> int:
+        """One step; what goes wrong in one company is not the others' delay."""
+        try:
+            return await step(connection, model, company_id)
+        except Overtaken:
+            _LOG.info("projector_overtaken", model=model.name, company_id=company_id)
+        except LOST:
+            raise
+        except Exception:
+            _LOG.exception("projector_failed", model=model.name, company_id=company_id)
+        return 0
 
     async def _has_lease(self, model: str) -> bool:
         holder = await self._pool.fetchval(_SQL.hold_lease, model, self._id, LEASE_SECONDS)

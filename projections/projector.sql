@@ -5,8 +5,9 @@ VALUES ($1, $2, 0, 0)
 ON CONFLICT DO NOTHING;
 
 -- name: checkpoint
--- How far the model is.
-SELECT position, epoch FROM checkpoints WHERE company_id = $1 AND model = $2;
+-- How far the model is; another mover of it waits until the end of the transaction.
+SELECT position, epoch FROM checkpoints WHERE company_id = $1 AND model = $2
+FOR NO KEY UPDATE;
 
 -- name: move_checkpoint
 -- Moves the model on from where it was found; nothing if somebody moved or rebuilt it.

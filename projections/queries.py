@@ -44,7 +44,7 @@ class IssueFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityFilter:
-    """Which activity; None means any."""
+    """Which activity; None means any. That of API keys only `with_keys`."""
 
     issue_id: str | None = None
     actor: str | None = None
@@ -52,6 +52,7 @@ class ActivityFilter:
     types: list[str] | None = None
     since: datetime | None = None
     until: datetime | None = None
+    with_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,7 @@ class Queries:
             wanted.types,
             wanted.since,
             wanted.until,
+            wanted.with_keys,
         )
 
     async def cost_entries(
@@ -196,11 +198,13 @@ class Queries:
         )
 
     async def cost_sums(
-        self, company_id: str, wanted: CostFilter, group_by: list[str]
+        self, company_id: str, wanted: CostFilter, group_by: list[str], limit: int
     ) -> list[Row]:
         """Costs, summed by any of GROUPS; by none of them, the total."""
         groups = [name in group_by for name in GROUPS]
-        return await self._pool.fetch(_SQL.cost_sums, company_id, *groups, *_cost_filter(wanted))
+        return await self._pool.fetch(
+            _SQL.cost_sums, company_id, *groups, *_cost_filter(wanted), limit
+        )
 
     async def events(
         self,
@@ -209,10 +213,18 @@ class Queries:
         limit: int,
         stream_id: str | None,
         types: list[str] | None,
+        *,
+        with_keys: bool,
     ) -> list[log.Stored]:
-        """Events of the log after a position, oldest first."""
+        """Events of the log after a position, oldest first; those of API keys if asked."""
         return await log.page(
-            self._pool, company_id, after, limit=limit, stream_id=stream_id, types=types
+            self._pool,
+            company_id,
+            after,
+            limit=limit,
+            stream_id=stream_id,
+            types=types,
+            with_keys=with_keys,
         )
 
     async def wait_for(self, company_id: str, model: str, seconds: float = 2.0) -> int:

@@ -134,6 +134,7 @@ WHERE company_id = $1
   AND ($7::text[] IS NULL OR type = ANY ($7))
   AND ($8::timestamptz IS NULL OR at >= $8)
   AND ($9::timestamptz IS NULL OR at < $9)
+  AND ($10 OR type NOT LIKE 'key.%')
 ORDER BY position DESC
 LIMIT $3;
 
@@ -177,7 +178,7 @@ WHERE company_id = $1
   AND ($14::date IS NULL OR day <= $14)
 GROUP BY 1, 2, 3, 4, 5, 6
 ORDER BY 1, 2, 3, 4, 5, 6
-LIMIT 10000;
+LIMIT $15;
 
 -- name: position
 -- How far a following model of a company is.

@@ -1,15 +1,17 @@
 """Rebuild: read models made anew from the log, then exchanged for the live ones.
 
-The long part runs in short transactions beside a working server and may be interrupted. The
-exchange is one transaction with no company writing: catch up the rest, compare digests, swap
-the tables, raise the epochs, so that no process goes on with what it knew. If the lock is not
-had quickly, it lets everybody pass and tries again.
+The long part runs in short transactions beside a working server and may be interrupted. Then
+the digests are compared in one snapshot, which holds no lock. The exchange itself is short: no
+company writes while the rest is caught up, the tables are swapped and the epochs raised, so
+that no process goes on with what it knew. If its locks are not had quickly, it lets everybody
+pass and tries again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -19,8 +21,7 @@ from ledger import log
 from ledger.database import connect
 from ledger.ids import new_id
 from ledger.sql import beside
-from projections.projector import step
-from projections.shadow import Models, Shadow, digests
+from projections.shadow import Digest, Models, Shadow
 
 _SQL = beside(__file__)
 _LOG = structlog.get_logger(__name__)
@@ -37,112 +38,155 @@ class RebuildRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """One table: its digests before and after, which are equal unless the old one was wrong."""
+    """One table, over all companies: equal before and after, unless the old one was wrong."""
 
     table: str
     rows: int
-    sha256: str
     was_equal: bool
 
 
 async def rebuild(
-    url: str, models: Models, wanted: Models, *, progress: Progress = lambda done, total: None
+    url: str,
+    models: Models,
+    names: Sequence[str],
+    *,
+    restart: bool = False,
+    progress: Progress = lambda done, total: None,
 ) -> list[Rebuilt]:
-    """Rebuilds the wanted models of every company; resumes a rebuild that was interrupted.
+    """Rebuilds the named models of every company; resumes a rebuild that was interrupted.
 
-    Raises RebuildRefused when another one is under way.
+    `restart` forgets what an interrupted one did. Raises RebuildRefused when another one is
+    under way, KeyError for a model that there is not.
     """
-    lease = await connect(url, "ledger_owner")
-    holder = new_id()
-    try:
-        await _hold(lease, holder)
-        shadow = await Shadow.open(url, SCHEMA, models, wanted)
+    written = models.written_for(names)
+    tables = [t for t in written.tables if _is_wanted(t, models, names)]
+    async with _lease(url) as lease:
+        if restart:
+            await lease.connection.execute(_SQL.forget)
+        shadow = await Shadow.open(url, SCHEMA, written)
         try:
-            await _write(shadow, lease, holder, progress)
-            rebuilt = await _exchange(shadow)
-        except BaseException:
-            await shadow.close()  # Kept: the next rebuild goes on from here.
-            raise
-        await shadow.close(drop=True)
-        return rebuilt
-    finally:
-        await lease.execute(_SQL.give_up_lease, holder)
-        await lease.close()
+            await _write(shadow, lease, progress)
+            compared = await _compare(shadow)
+            await _exchange(shadow, lease, tables)
+        finally:
+            await shadow.close()  # Interrupted, its tables stay: the next rebuild goes on.
+        await lease.connection.execute(_SQL.forget)
+    return [rebuilt for rebuilt in compared if rebuilt.table in tables]
 
 
-async def abandon(url: str) -> None:
-    """Takes away what an interrupted rebuild left, so that the next one begins anew."""
+def _is_wanted(table: str, models: Models, names: Sequence[str]) -> bool:
+    inline = any(table in m.tables and m.name in names for m in models.inline)
+    return inline or any(table in m.tables and m.name in names for m in models.following)
+
+
+# ── one at a time ──────────────────────────────────────────────────────────────────────
+
+
+class _Lease:
+    """The right to rebuild, renewed for as long as it is held."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+        self.holder = new_id()
+        self._using = asyncio.Lock()
+
+    async def renew(self) -> None:
+        """Takes or renews the lease; raises RebuildRefused when another one has it."""
+        async with self._using:
+            held = await self.connection.fetchval(_SQL.hold_lease, self.holder, LEASE_SECONDS)
+        if held is None:
+            raise RebuildRefused("Another rebuild is under way; wait for it to end.")
+
+    async def keep(self) -> None:
+        """Renews the lease for ever."""
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 6)
+            await self.renew()
+
+
+@contextlib.asynccontextmanager
+async def _lease(url: str) -> AsyncIterator[_Lease]:
     connection = await connect(url, "ledger_owner")
+    lease = _Lease(connection)
     try:
-        await connection.execute(f'DROP SCHEMA IF EXISTS "{SCHEMA}" CASCADE')
+        await lease.renew()
+        keeping = asyncio.create_task(lease.keep())
+        try:
+            yield lease
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            await connection.execute(_SQL.give_up_lease, lease.holder)
     finally:
         await connection.close()
 
 
-async def _hold(lease: asyncpg.Connection, holder: str) -> None:
-    if await lease.fetchval(_SQL.hold_lease, holder, LEASE_SECONDS) is None:
-        raise RebuildRefused("Another rebuild is under way; wait for it, or for its lease to end.")
+# ── write, compare, exchange ───────────────────────────────────────────────────────────
 
 
-async def _write(
-    shadow: Shadow, lease: asyncpg.Connection, holder: str, progress: Progress
-) -> None:
+async def _write(shadow: Shadow, lease: _Lease, progress: Progress) -> None:
     """The long part: page by page, company by company, until the logs' ends of now."""
     ends = await log.ends(shadow.connection)
     total = sum(end.position for end in ends)
     before = 0
     for end in ends:
-        while True:
-            await _hold(lease, holder)
-            more = await shadow.page(end.company_id)
+        while await shadow.page(end.company_id, await shadow.live_positions(end.company_id)):
+            await lease.renew()
             position = await shadow.position(end.company_id)
             progress(before + min(position, end.position), total)
-            if not more or position >= end.position:
+            if position >= end.position:
                 break
         before += end.position
 
 
-async def _exchange(shadow: Shadow, attempts: int = 30) -> list[Rebuilt]:
+async def _compare(shadow: Shadow) -> list[Rebuilt]:
+    """Each table's rows, and whether the live ones were the same at the same position."""
+    rows = dict.fromkeys(shadow.models.tables, 0)
+    equal = dict.fromkeys(shadow.models.tables, True)
+    for end in await log.ends(shadow.connection):
+        live, new = await compare(shadow, end.company_id)
+        for table in shadow.models.tables:
+            rows[table] += new[table].rows
+            equal[table] &= live[table] == new[table]
+    return [Rebuilt(table=t, rows=rows[t], was_equal=equal[t]) for t in shadow.models.tables]
+
+
+async def compare(shadow: Shadow, company_id: str) -> tuple[dict[str, Digest], dict[str, Digest]]:
+    """The live and the shadow's digests in one snapshot, in which both are as far."""
+    async with shadow.connection.transaction(isolation="repeatable_read"):
+        await shadow.catch_up(company_id, await shadow.live_positions(company_id))
+        new = dict(await shadow.digests(company_id))
+        return dict(await shadow.live_digests(company_id)), new
+
+
+async def _exchange(
+    shadow: Shadow, lease: _Lease, tables: Sequence[str], attempts: int = 30
+) -> None:
     for _ in range(attempts):
+        await lease.renew()
         for end in await log.ends(shadow.connection):
             await shadow.catch_up(end.company_id)
         try:
             async with shadow.connection.transaction():
-                return await _swap(shadow)
+                await _swap(shadow, lease, tables)
+            return
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             _LOG.info("exchange_waits")
             await asyncio.sleep(1.0)
     raise RebuildRefused("The exchange found no quiet moment; run the rebuild again to go on.")
 
 
-async def _swap(shadow: Shadow) -> list[Rebuilt]:
-    connection, wanted = shadow.connection, shadow.wanted
-    names = [model.name for model in wanted.following]
+async def _swap(shadow: Shadow, lease: _Lease, tables: Sequence[str]) -> None:
+    connection = shadow.connection
     await connection.execute(_SQL.short_lock_timeout)
     await connection.execute(_SQL.stop_all_writing)
+    if str(await connection.fetchval(_SQL.lease_holder)) != lease.holder:
+        raise RebuildRefused("Another rebuild took over.")
+    names = [m.name for m in shadow.models.following if set(m.tables) & set(tables)]
     await connection.fetch(_SQL.stop_projectors, names)
-    ends = await log.ends(connection)
-    for end in ends:
+    for end in await log.ends(connection):
         await shadow.catch_up(end.company_id)
-    await connection.execute(_SQL.see_live_tables)
-    for end in ends:
-        for model in wanted.following:
-            while await step(connection, model, end.company_id):
-                pass
-    live = await digests(connection, wanted.tables, None)
-    await connection.execute(_SQL.see_shadow_tables)
-    new = await shadow.digests(None)
-    for table in wanted.tables:
+    await connection.execute(_SQL.adopt_positions, names)
+    for table in tables:
         await connection.execute(getattr(_SQL, f"swap_{table}"))
-    await connection.execute(_SQL.raise_model_epochs, names)
-    if wanted.inline:
-        await connection.execute(_SQL.raise_head_epochs)
-    return [
-        Rebuilt(
-            table=table,
-            rows=new[table].rows,
-            sha256=new[table].sha256,
-            was_equal=live[table] == new[table],
-        )
-        for table in wanted.tables
-    ]
+    await connection.execute(_SQL.raise_epochs)

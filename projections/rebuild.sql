@@ -10,9 +10,17 @@ ON CONFLICT (model) DO UPDATE SET
 WHERE l.holder = excluded.holder OR l.expires_at < excluded.beat_at
 RETURNING l.holder;
 
+-- name: lease_holder
+-- Who may rebuild, until the end of the transaction.
+SELECT holder FROM ledger.projector_leases WHERE model = 'rebuild' FOR UPDATE;
+
 -- name: give_up_lease
 -- Lets another rebuild in at once.
 DELETE FROM projector_leases WHERE model = 'rebuild' AND holder = $1;
+
+-- name: forget
+-- Takes the shadow away.
+DROP SCHEMA IF EXISTS ledger_rebuild CASCADE;
 
 -- name: short_lock_timeout
 -- Whoever waits for the exchange waits for two seconds at most, and then for the next attempt.
@@ -24,21 +32,21 @@ LOCK TABLE ledger.company_heads IN EXCLUSIVE MODE;
 
 -- name: stop_projectors
 -- Nobody moves these models until the end of the transaction.
-SELECT model FROM ledger.checkpoints WHERE model = ANY ($1::text[]) FOR UPDATE;
+SELECT model FROM ledger.checkpoints WHERE model = ANY ($1::text[])
+ORDER BY company_id, model
+FOR NO KEY UPDATE;
 
--- name: see_live_tables
--- From here on, names mean the live tables.
-SET LOCAL search_path = ledger;
+-- name: adopt_positions
+-- The live models are where the shadow is; whoever was moving them must look again.
+INSERT INTO ledger.checkpoints AS live (company_id, model, position, epoch)
+SELECT company_id, model, position, 1
+FROM ledger_rebuild.checkpoints
+WHERE model = ANY ($1::text[])
+ON CONFLICT (company_id, model) DO UPDATE SET
+    position = excluded.position,
+    epoch = live.epoch + 1;
 
--- name: see_shadow_tables
--- From here on, names mean the shadow's tables first.
-SET LOCAL search_path = ledger_rebuild, ledger;
-
--- name: raise_model_epochs
--- Whoever was moving these models must look again.
-UPDATE ledger.checkpoints SET epoch = epoch + 1 WHERE model = ANY ($1::text[]);
-
--- name: raise_head_epochs
+-- name: raise_epochs
 -- No process may trust what it knew of any company.
 UPDATE ledger.company_heads SET epoch = epoch + 1;
 

@@ -1,9 +1,10 @@
 """Read models written anew from the log, in shadow tables of a schema of their own.
 
 The shadow has the very tables of schema.sql, and is written by the very code that writes the
-live ones: the connection's search path finds the shadow first. Each page of events moves the
-shadow's own checkpoint in the same transaction, so work that was interrupted goes on where it
-was. What a rebuild exchanges and what a verification compares is such a shadow.
+live ones. Its connection sees nothing but the shadow: the log is a view in it, so that no name
+can ever mean a live table. Each page of events moves the shadow's own checkpoint in the same
+transaction, and work that was interrupted goes on where it was. What a rebuild exchanges and
+what a verification compares is such a shadow.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ledger.batch import InlineModel, load_facts
@@ -24,6 +27,8 @@ _SQL = beside(__file__)
 _STATEMENT = re.compile(
     r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (?:\w+ ON )?(\w+).*?;$", re.DOTALL | re.MULTILINE
 )
+TEMPORARY = "pg_temp"
+"""The schema of a shadow that goes when its connection does, however that ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,16 @@ class Models:
     inline: Sequence[InlineModel]
     following: Sequence[FollowingModel]
 
-    def named(self, names: Sequence[str]) -> Models:
-        """Those of the names; raises KeyError for one that there is not."""
+    def written_for(self, names: Sequence[str]) -> Models:
+        """What must be written to have these models; raises KeyError for one that there is not.
+
+        The inline models are one fold, which decides from all of them, so they go together.
+        """
         unknown = set(names) - set(self.names)
         if unknown:
             raise KeyError(", ".join(sorted(unknown)))
         return Models(
-            [model for model in self.inline if model.name in names],
+            self.inline if any(model.name in names for model in self.inline) else (),
             [model for model in self.following if model.name in names],
         )
 
@@ -63,63 +71,73 @@ class Digest(NamedTuple):
 
 
 class Shadow:
-    """Shadow tables in one schema, and the connection that sees them first."""
+    """Shadow tables in one schema, and the connection that sees nothing else."""
 
-    def __init__(self, connection: Any, schema: str, models: Models, wanted: Models) -> None:
-        """`models` are all there are, for their facts; `wanted` those that are written."""
+    def __init__(self, connection: Any, schema: str, models: Models) -> None:
         self.connection = connection
         self.schema = schema
-        self._models = models
-        self.wanted = wanted
+        self.models = models
 
     @classmethod
-    async def open(cls, url: str, schema: str, models: Models, wanted: Models) -> Shadow:
-        """Makes the shadow's tables where they are not there yet."""
+    async def open(cls, url: str, schema: str, models: Models) -> Shadow:
+        """Makes the shadow's tables, or finds those that this very program left."""
         connection = await connect(
-            url, "ledger_owner", search_path=f"{schema}, ledger", synchronous_commit="off"
+            url, "ledger_owner", search_path=schema, synchronous_commit="off"
         )
-        shadow = cls(connection, schema, models, wanted)
-        async with connection.transaction():
-            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-            there = {row["tablename"] for row in await connection.fetch(_SQL.tables, schema)}
-            needed = {"checkpoints", *wanted.tables}
-            if there and there != needed:  # What was interrupted was another rebuild.
-                await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
-                await connection.execute(f'CREATE SCHEMA "{schema}"')
-            if there != needed:
-                for table in sorted(needed):
-                    for statement in _statements_of(table):
-                        await connection.execute(statement)
-        return shadow
-
-    async def close(self, *, drop: bool = False) -> None:
-        """Ends the connection; `drop` takes the shadow away with it."""
         try:
-            if drop and not self.connection.is_closed():
-                await self.connection.execute(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE')
-        finally:
-            await self.connection.close()
+            async with connection.transaction():
+                await _prepare(connection, schema, models)
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection, schema, models)
 
-    async def page(self, company_id: str) -> bool:
-        """Writes one more page of each model; whether there was any."""
-        movers: list[FollowingModel] = list(self.wanted.following)
-        if self.wanted.inline:
-            movers.append(_AllInline(self._models.inline, self.wanted))
-        return any([await step(self.connection, model, company_id) for model in movers])
+    async def close(self) -> None:
+        """Ends the connection; a temporary shadow is gone then."""
+        await self.connection.close()
 
-    async def catch_up(self, company_id: str) -> None:
-        """Writes pages until the log has no more."""
-        while await self.page(company_id):
+    async def page(self, company_id: str, until: Mapping[str, int] | None = None) -> bool:
+        """Writes one more page of each model; whether there was any.
+
+        `until` says how far a model may go; one that it does not name goes to the log's end.
+        """
+        movers: list[FollowingModel] = list(self.models.following)
+        if self.models.inline:
+            movers.append(_AllInline(self.models.inline))
+        return any(
+            [
+                await step(self.connection, model, company_id, until=(until or {}).get(model.name))
+                for model in movers
+            ]
+        )
+
+    async def catch_up(self, company_id: str, until: Mapping[str, int] | None = None) -> None:
+        """Writes pages until there are no more."""
+        while await self.page(company_id, until):
             pass
 
     async def position(self, company_id: str) -> int:
         """The last event that all of the shadow's models contain."""
-        found = await self.connection.fetchval(_SQL.position, company_id)
-        return int(found or 0)
+        return int(await self.connection.fetchval(_SQL.position, company_id) or 0)
 
-    async def digests(self, company_id: str | None) -> Mapping[str, Digest]:
-        """The digest of each table of the shadow, of one company or of all."""
-        return await digests(self.connection, self.wanted.tables, company_id)
+    async def live_positions(self, company_id: str) -> dict[str, int]:
+        """How far the live following models are."""
+        found = await self.connection.fetch(_SQL.live_positions, company_id)
+        positions = {row["model"]: row["position"] for row in found}
+        return {model.name: positions.get(model.name, 0) for model in self.models.following}
+
+    async def digests(self, company_id: str) -> Mapping[str, Digest]:
+        """The digest of each table of the shadow."""
+        return await digests(self.connection, self.models.tables, company_id)
+
+    async def live_digests(self, company_id: str) -> Mapping[str, Digest]:
+        """The digest of each live table; for the rest of the transaction names mean those."""
+        await self.see("ledger")
+        return await digests(self.connection, self.models.tables, company_id)
+
+    async def see(self, schema: str) -> None:
+        """For the rest of the transaction, names mean the tables of this schema."""
+        await self.connection.execute(_SQL.see, schema)
 
 
 class _AllInline:
@@ -128,9 +146,8 @@ class _AllInline:
     name = "inline"
     tables: tuple[str, ...] = ()
 
-    def __init__(self, models: Sequence[InlineModel], wanted: Models) -> None:
+    def __init__(self, models: Sequence[InlineModel]) -> None:
         self._models = models
-        self._wanted = wanted
 
     async def save(
         self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
@@ -140,12 +157,12 @@ class _AllInline:
         await load_facts(connection, company_id, self._models, keys, known)
         for r in recorded:
             known.record(r)
-        for model in self._wanted.inline:
+        for model in self._models:
             await model.save(connection, company_id, recorded, known.staged)
 
 
 async def digests(
-    connection: Connection, tables: Sequence[str], company_id: str | None
+    connection: Connection, tables: Sequence[str], company_id: str
 ) -> Mapping[str, Digest]:
     """The digest of each table, as the connection's search path finds it."""
     found = {}
@@ -162,7 +179,33 @@ async def rows(connection: Connection, table: str, company_id: str) -> list[str]
     return [str(row["row"]) for row in found]
 
 
+async def _prepare(connection: Connection, schema: str, models: Models) -> None:
+    """The tables, empty, unless they are what this program left here, for these models."""
+    if schema != TEMPORARY:
+        mark = f"{_fingerprint()} {' '.join(models.tables)}"
+        if await connection.fetchval(_SQL.mark_of, schema) == mark:
+            return
+        await connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+        await connection.execute(f'CREATE SCHEMA "{schema}"')
+        await connection.execute(f"COMMENT ON SCHEMA \"{schema}\" IS '{mark}'")
+    for table in ["checkpoints", *models.tables]:
+        for statement in _statements_of(table):
+            await connection.execute(statement)
+    await connection.execute(_SQL.view_events)
+    await connection.execute(_SQL.view_heads)
+
+
 def _statements_of(table: str) -> list[str]:
     """The statements of schema.sql that make a table and its indexes."""
     text = schema_path().read_text(encoding="utf-8")
     return [match[0] for match in _STATEMENT.finditer(text) if match[1] == table]
+
+
+def _fingerprint() -> str:
+    """What wrote a shadow: the schema and the code, as hex."""
+    hashed = sha256(schema_path().read_bytes())
+    for package in ("ledger", "projections"):
+        folder = Path(__file__).parents[1] / package
+        for file in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".sql")):
+            hashed.update(file.read_bytes())
+    return hashed.hexdigest()

@@ -2,9 +2,9 @@
 
 The log: positions without gaps up to the head, versions without gaps in each stream, times
 that never run backwards, and each leaf computed anew from the row it stands in. The read
-models: written anew in a shadow and compared, table by table, at one and the same position.
-The walk is in short transactions beside a working server; only the comparison holds the
-company's lock. The first difference found is told, in words.
+models: written anew in a temporary shadow and compared, table by table, in one snapshot in
+which both are at the same position. Nothing is locked and nothing is changed, so it may run
+beside a working server at any hour. The first difference found is told, in words.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from itertools import zip_longest
 
 from ledger import log
 from ledger.codec import data_hash, leaf
-from ledger.database import connect
-from ledger.ids import new_id
+from ledger.database import Connection, Pool, connect
 from ledger.sql import beside
-from projections.projector import step
-from projections.shadow import Digest, Models, Shadow, digests, rows
+from projections.shadow import TEMPORARY, Digest, Models, Shadow, rows
 
 _SQL = beside(__file__)
 
@@ -48,6 +46,11 @@ class _Different(Exception):
     """The first difference, in words."""
 
 
+async def companies(connection: Connection | Pool) -> list[str]:
+    """Every company that has a head or an event, in one order."""
+    return [str(row["company_id"]) for row in await connection.fetch(_SQL.companies)]
+
+
 async def verify(
     url: str,
     models: Models,
@@ -56,59 +59,46 @@ async def verify(
     progress: Progress = lambda done, total: None,
 ) -> Verified:
     """Looks at one company's log and read models; raises nothing for what it finds."""
-    shadow = await Shadow.open(url, f"ledger_verify_{new_id().replace('-', '')}", models, models)
-    walker = _Walk(company_id)
+    shadow = await Shadow.open(url, TEMPORARY, models)
+    walk = _Walk(company_id)
     tables: dict[str, Digest] = {}
     difference: str | None = None
     try:
-        await walker.walk(url, shadow, progress)
-        tables = await _compare(shadow, company_id)
+        await _walk_along(url, walk, shadow, progress)
+        tables = await _compare(walk, shadow)
     except _Different as found:
         difference = str(found)
     finally:
-        await shadow.close(drop=True)
+        await shadow.close()
     return Verified(
         company_id=company_id,
-        events=walker.position,
-        streams=len(walker.versions),
+        events=walk.position,
+        streams=len(walk.versions),
         tables=tables,
         difference=difference,
     )
 
 
 class _Walk:
-    """One walk along the log, checking each event against the one before."""
+    """A walk along the log, checking each event against the one before."""
 
     def __init__(self, company_id: str) -> None:
         self.company_id = company_id
         self.position = 0
         self.versions: dict[str, int] = {}
-        self._last_at: datetime | None = None
+        self.last_at: datetime | None = None
 
-    async def walk(self, url: str, shadow: Shadow, progress: Progress) -> None:
-        reader = await connect(url, "ledger_owner")
+    async def page(self, connection: Connection) -> bool:
+        """Checks the next page of events; whether there was any."""
         try:
-            head = await log.head(reader, self.company_id)
-            if head is None:
-                raise _Different("There is no such company.")
-            while self.position < head:
-                try:
-                    events = await log.page(reader, self.company_id, self.position)
-                except (ValueError, TypeError, KeyError) as error:
-                    raise _Different(
-                        f"After position {self.position} there is an event that cannot be read: "
-                        f"{error}"
-                    ) from error
-                if not events:
-                    raise _Different(
-                        f"The log ends at position {self.position}, its head says {head}."
-                    )
-                for stored in events:
-                    self._check(stored)
-                await shadow.page(self.company_id)
-                progress(min(self.position, head), head)
-        finally:
-            await reader.close()
+            events = await log.page(connection, self.company_id, self.position)
+        except (ValueError, TypeError, KeyError) as error:
+            raise _Different(
+                f"After position {self.position} there is an event that cannot be read: {error}"
+            ) from error
+        for stored in events:
+            self._check(stored)
+        return bool(events)
 
     def _check(self, stored: log.Stored) -> None:
         r = stored.recorded
@@ -120,34 +110,46 @@ class _Walk:
                 f"Position {r.position}: stream {r.stream_id} goes from version {version - 1} "
                 f"to {r.version}."
             )
-        if self._last_at is not None and r.recorded_at < self._last_at:
+        if self.last_at is not None and r.recorded_at < self.last_at:
             raise _Different(f"Position {r.position} was recorded before the one before it.")
         if data_hash(stored.salt, stored.canonical_data) != stored.data_hash:
             raise _Different(f"Position {r.position}: the data is not what was hashed.")
         if leaf(r, stored.schema_version, stored.data_hash) != stored.leaf:
             raise _Different(f"Position {r.position}: a column is not what the leaf commits to.")
-        self.position, self.versions[r.stream_id], self._last_at = (
-            r.position,
-            version,
-            r.recorded_at,
-        )
+        self.position, self.last_at = r.position, r.recorded_at
+        self.versions[r.stream_id] = version
 
 
-async def _compare(shadow: Shadow, company_id: str) -> dict[str, Digest]:
-    """Live and rebuilt tables at the same position, under the company's lock."""
-    connection = shadow.connection
-    await shadow.catch_up(company_id)
-    async with connection.transaction():
-        await connection.fetch(_SQL.lock_head, company_id)
-        await connection.fetch(_SQL.lock_checkpoints, company_id)
-        await shadow.catch_up(company_id)
+async def _walk_along(url: str, walk: _Walk, shadow: Shadow, progress: Progress) -> None:
+    """Most of the way, in short transactions, the shadow alongside."""
+    reader = await connect(url, "ledger_owner")
+    try:
+        head = await log.head(reader, walk.company_id) or 0
+        while walk.position < head and await walk.page(reader):
+            await shadow.page(walk.company_id, await shadow.live_positions(walk.company_id))
+            progress(min(walk.position, head), head)
+    finally:
+        await reader.close()
+
+
+async def _compare(walk: _Walk, shadow: Shadow) -> dict[str, Digest]:
+    """The rest of the way, and the tables, in one snapshot."""
+    connection, company_id = shadow.connection, walk.company_id
+    async with connection.transaction(isolation="repeatable_read"):
+        while await walk.page(connection):
+            pass
+        end = await connection.fetchrow(_SQL.end, company_id)
+        if end is None:
+            raise _Different("There is no such company.")
+        if (end["head"], end["last_at"]) != (walk.position, walk.last_at or end["last_at"]):
+            raise _Different(
+                f"The log ends at position {walk.position}, at {walk.last_at}; its head says "
+                f"{end['head']}, at {end['last_at']}."
+            )
+        await shadow.catch_up(company_id, await shadow.live_positions(company_id))
         rebuilt = await shadow.digests(company_id)
-        await connection.execute(_SQL.see_live_tables)
-        for model in shadow.wanted.following:
-            while await step(connection, model, company_id):
-                pass  # What a projector would do in a moment anyway.
-        live = await digests(connection, shadow.wanted.tables, company_id)
-        for table in shadow.wanted.tables:
+        live = await shadow.live_digests(company_id)
+        for table in shadow.models.tables:
             if live[table] != rebuilt[table]:
                 raise _Different(await _first_difference(shadow, table, company_id))
     return dict(live)
@@ -155,9 +157,8 @@ async def _compare(shadow: Shadow, company_id: str) -> dict[str, Digest]:
 
 async def _first_difference(shadow: Shadow, table: str, company_id: str) -> str:
     live = await rows(shadow.connection, table, company_id)
-    async with shadow.connection.transaction():
-        await shadow.connection.execute(_SQL.see_tables_of, f"{shadow.schema}, ledger")
-        rebuilt = await rows(shadow.connection, table, company_id)
+    await shadow.see(shadow.schema)
+    rebuilt = await rows(shadow.connection, table, company_id)
     for a, b in zip_longest(sorted(set(live) - set(rebuilt)), sorted(set(rebuilt) - set(live))):
         return f"Table {table}: the live row is {a}; rebuilt from the log it is {b}."
     return f"Table {table}: the same rows, but {len(live)} live and {len(rebuilt)} rebuilt."

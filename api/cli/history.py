@@ -28,9 +28,8 @@ from api.cli.options import (
 from api.importing.beads import import_beads
 from api.replay import Fold, events
 from api.wiring import MODELS, Ledger
-from ledger import log
-from projections.rebuild import abandon, rebuild
-from projections.verify import Verified, verify
+from projections.rebuild import rebuild
+from projections.verify import Verified, companies, verify
 
 app = typer.Typer()
 import_app = typer.Typer(help="Bring history from elsewhere.", no_args_is_help=True)
@@ -72,8 +71,9 @@ def rebuild_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Write read models anew from the log and exchange them; goes on where it was stopped."""
+    names = models or MODELS.names
     try:
-        wanted = MODELS.named(models or MODELS.names)
+        MODELS.written_for(names)
     except KeyError as error:
         known = ", ".join(MODELS.names)
         raise typer.BadParameter(
@@ -81,23 +81,15 @@ def rebuild_command(
         ) from None
 
     async def renew(url: str) -> None:
-        if restart:
-            await abandon(url)
         with progress_bar("rebuilding") as progress:
-            rebuilt = await rebuild(url, MODELS, wanted, progress=progress)
-        shown = [
-            {"table": r.table, "rows": r.rows, "sha256": r.sha256, "was_equal": r.was_equal}
+            rebuilt = await rebuild(url, MODELS, names, restart=restart, progress=progress)
+        shown = [{"table": r.table, "rows": r.rows, "was_equal": r.was_equal} for r in rebuilt]
+        lines = [
+            f"{r.table:16} {r.rows:>9} rows  "
+            + ("as before" if r.was_equal else "DIFFERED from the log; mended")
             for r in rebuilt
         ]
-        tell(
-            shown,
-            as_json,
-            *(
-                f"{r.table:16} {r.rows:>9} rows  {r.sha256[:16]}  "
-                + ("as before" if r.was_equal else "DIFFERED from the log; mended")
-                for r in rebuilt
-            ),
-        )
+        tell(shown, as_json, *lines)
 
     with database_of(data_of(data_dir, database_url)) as url:
         run(installed(url, renew(url)))
@@ -117,9 +109,9 @@ def verify_command(
     found: list[Verified] = []
 
     async def prove(ledger: Ledger) -> None:
-        ends = await log.ends(ledger.readers)
+        asked = [one] if one else await companies(ledger.readers)
         with progress_bar("verifying") as progress:
-            for company_id in [one] if one else [end.company_id for end in ends if end.position]:
+            for company_id in asked:
                 found.append(await verify(ledger.url, MODELS, company_id, progress=progress))
         shown = [verified.to_json() for verified in found]
         lines = [_told(verified) for verified in found]

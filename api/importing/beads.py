@@ -25,7 +25,7 @@ from api.importing.report import ImportFailed, Oddities, Report
 from api.wiring import Ledger
 from ledger.commands import Command
 from ledger.errors import IdempotencyReplyGone, LedgerError, Unavailable
-from ledger.submission import IdempotencyKey, Outcome, Provenance, Submission, text_of
+from ledger.submission import IdempotencyKey, Provenance, Submission, text_of
 
 VIA = "import:beads"
 _WINDOW = 200
@@ -93,26 +93,29 @@ class _Run:
         for window in _windows(submissions):
             answers = await asyncio.gather(*(self._submit(submission) for _, submission in window))
             for (step, submission), answer in zip(window, answers, strict=True):
-                if isinstance(answer, LedgerError):
+                if answer:
                     await self._keep(step, submission, answer)
             done += len(window)
             progress(done, len(steps))
 
     def _is_pending(self, step: Step) -> bool:
-        if step.key in self._here.taken:
-            return False
         if isinstance(step.deed, Listed):
             return not self._here.entries[step.deed.kind, step.deed.name].exists
+        if step.key in self._here.taken:
+            return False
         if not self._here.issues[step.issue].gone:
             return True
         if step.issue not in self._plan.deleted:
-            self._oddities.note(
-                "deleted_here", step.issue, "The issue was deleted here: its changes are left out."
-            )
+            detail = "It was deleted here; steps that the source has for it are left out."
+            self._oddities.note("deleted_here", step.issue, detail)
         return False
 
     def _submission(self, step: Step) -> Submission:
-        return self._of(step, self._writer.commands(step), step.key)
+        commands = self._writer.commands(step)
+        if isinstance(step.deed, Listed):  # Archived by now, a name is listed anew.
+            entry = self._here.entries[step.deed.kind, step.deed.name]
+            return self._of(step, commands, f"{step.key}/{entry.id}")
+        return self._of(step, commands, step.key)
 
     def _of(self, step: Step, commands: tuple[Command, ...], key: str) -> Submission:
         return Submission(
@@ -124,38 +127,35 @@ class _Run:
             size_bytes=sum(256 + len(text_of(command) or "") for command in commands),
         )
 
-    async def _submit(self, submission: Submission) -> Outcome | LedgerError | None:
-        """What became of it; None for a reply that is no longer kept."""
+    async def _submit(self, submission: Submission) -> LedgerError | None:
+        """Carries it out, or returns what refused it."""
         try:
             outcome = await self._ledger.committer.submit(self._here.company_id, submission)
         except IdempotencyReplyGone:
-            self.replayed += 1
+            self.replayed += 1  # An import of more than seven days ago took this step.
             return None
-        except Unavailable as error:
-            raise ImportFailed(
-                f"{error.message} Import again: it goes on where it stopped."
-            ) from error
         except LedgerError as error:
             return error
         if outcome.replayed:
             self.replayed += 1
         else:
             self.appended += sum(result.appended for result in outcome.results)
-        return outcome
+        return None
 
     async def _keep(self, step: Step, refused: Submission, error: LedgerError) -> None:
         """What was refused as a whole is done in parts; what cannot be is told in a comment."""
-        reasons = [error.message]
+        reasons = [_reason(error)]
         if len(refused.commands) > 1:
-            reasons = []
-            for number, command in enumerate(refused.commands):
-                part = self._of(step, (command,), f"{step.key}/{number}")
-                answer = await self._submit(part)
-                reasons += [answer.message] if isinstance(answer, LedgerError) else []
-        told = await self._submit(self._told(step, reasons))
+            parts = [
+                self._of(step, (command,), f"{step.key}/{number}")
+                for number, command in enumerate(refused.commands)
+            ]
+            errors = [await self._submit(part) for part in parts]
+            reasons = [_reason(error) for error in errors if error]
+        lost = await self._submit(self._told(step, reasons))
         kind = type(step.deed).__name__.lower()
-        if isinstance(told, LedgerError):
-            detail = f"{kind} was refused, and no comment could be left: {told.message}"
+        if lost:
+            detail = f"{kind} was refused, and no comment could be left: {_reason(lost)}"
             self._oddities.note("lost", step.issue or in_words(step.deed), detail)
         elif reasons:
             detail = f"{kind} was refused ({error.code}): it is kept as a comment."
@@ -164,11 +164,18 @@ class _Run:
     def _told(self, step: Step, reasons: Sequence[str]) -> Submission:
         """The comment that stands for a refused step, under the step's own key."""
         if isinstance(step.deed, Listed):
-            return self._submission(step)
+            return self._submission(step)  # Refused again: it is reported as lost.
         issue_id = self._here.issues[step.issue].id
         said = f"Beads: {in_words(step.deed)}\n\nNot taken over: {' '.join(reasons)}"
-        comment = self._writer.comment(issue_id, step.key, said)
+        comment = self._writer.comment(issue_id, f"{step.key}/told", said)
         return self._of(step, (comment if reasons else nothing(issue_id),), step.key)
+
+
+def _reason(error: LedgerError) -> str:
+    """Why a step was refused; raises ImportFailed where it was not the step's fault."""
+    if isinstance(error, Unavailable):
+        raise ImportFailed(f"{error.message} Import again: it goes on where it stopped.") from error
+    return error.message
 
 
 def _windows(

@@ -8,7 +8,7 @@ too: an issue with this external_ref, a label or agent of this name.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
@@ -127,7 +127,7 @@ async def tally(readers: Pool, here: Here) -> Mapping[str, int]:
     return {"comments": row["comments"], "links": row["links"], "parents": row["parents"]}
 
 
-async def _issues(readers: Pool, here: Here, ids: Collection[str]) -> dict[str, Standing]:
+async def _issues(readers: Pool, here: Here, ids: Set[str]) -> dict[str, Standing]:
     made = {here.made_id("issue", issue): issue for issue in ids}
     rows = await readers.fetch(_SQL.issues, here.company_id, list(made), list(ids))
     found: dict[str, Standing] = {}
@@ -141,15 +141,15 @@ async def _issues(readers: Pool, here: Here, ids: Collection[str]) -> dict[str, 
             labels={str(label) for label in row["label_ids"]},
             has_parent=row["parent_of_beads"],
         )
-        for issue in {made.get(issue_id), row["external_id"]} & set(ids):
+        for issue in {made.get(issue_id), row["external_id"]} & ids:
             if issue not in found or found[issue].gone or issue_id in made:
                 found[issue] = standing
     return found
 
 
 def _standing(here: Here, former: tuple[str, ...]) -> Standing:
-    """The issue that had any of these ids, the first one first, else the one to be made."""
-    for issue in former:
+    """The issue that has the last of these ids, or had another, else the one to be made."""
+    for issue in (former[-1], *former):
         if issue in here.found:
             return here.found[issue]
     return Standing(id=here.made_id("issue", former[0]))

@@ -12,12 +12,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from api.importing.beads_clocks import compare_clocks
 from api.importing.beads_relations import Ids, Relation, Relations, relations_of
+from api.importing.beads_renames import Renames
 from api.importing.beads_rows import EventRow, Export, IssueRow, ghost_row
 from api.importing.beads_steps import (
     MAX_COMMENT,
     Become,
     Born,
+    ChildOf,
+    Deleted,
     Labelled,
     Linked,
     Listed,
@@ -26,7 +30,7 @@ from api.importing.beads_steps import (
     key_of,
     written,
 )
-from api.importing.beads_story import Story
+from api.importing.beads_story import story_of
 from api.importing.beads_words import PRIORITIES, STATUSES, TOMBSTONE, kind_of
 from api.importing.report import Oddities
 
@@ -47,35 +51,6 @@ class Plan:
     """The issues that the source has deleted."""
 
 
-class Renames:
-    """Which ids are one issue's. An id that still has a row of its own was not renamed away."""
-
-    def __init__(self, events: Iterable[EventRow], rows: Collection[str]) -> None:
-        self._next: dict[str, str] = {}
-        for event in events:
-            old, new = event.before_text.strip(), event.text.strip()
-            if event.type == "renamed" and old and new and old != new and old not in rows:
-                self._next[old] = new
-        self._former: dict[str, list[str]] = defaultdict(list)
-        for old in self._next:
-            self._former[self.last(old)].append(old)
-
-    def last(self, issue_id: str) -> str:
-        """The id that the issue has now."""
-        seen = {issue_id}
-        while (later := self._next.get(issue_id)) and later not in seen:
-            seen.add(issue_id := later)
-        return issue_id
-
-    def all(self, issue_id: str) -> tuple[str, ...]:
-        """Every id that the issue had, the first one first, this one last."""
-        return (*(i for i in self._former.get(issue_id, ()) if i != issue_id), issue_id)
-
-    def first(self, issue_id: str) -> str:
-        """The id that the issue had at first."""
-        return self.all(self.last(issue_id))[0]
-
-
 def plan_of(export: Export, elsewhere: Collection[str], now: datetime, oddities: Oddities) -> Plan:
     """The plan of an export; `elsewhere` are ids that an earlier import has brought here."""
     renames = Renames(export.events, export.issues)
@@ -86,15 +61,18 @@ def plan_of(export: Export, elsewhere: Collection[str], now: datetime, oddities:
     relations = relations_of(
         rows, Ids(renames.last, renames.first, lambda i: i in rows or i in elsewhere), oddities
     )
+    told = {row.id: _dated(history.get(row.id, []), row, oddities) for row in rows.values()}
+    compare_clocks(rows, told, oddities)
     for row in rows.values():
         _report(row, oddities)
-        events = _dated(history.get(row.id, []), row, oddities)
-        births[row.id] = _birth(row, events, now, oddities)
-        story = Story(row, events, renames.first(row.id), oddities).tell(births[row.id])
+        births[row.id] = _birth(row, told[row.id], now, oddities)
+        root = renames.first(row.id)
+        story = story_of(row, told[row.id], root, births[row.id], oddities)
         steps += [_complete(step, row, relations) for step in story]
         steps += _comments(row, births[row.id], renames, oddities)
     steps += [_related(relation, births, oddities) for relation in relations.steps]
-    steps = _with_names([_cut(step, oddities) for step in steps], oddities)
+    actors = [(event.actor, event.at) for events in told.values() for event in events]
+    steps = _with_names([_cut(step, oddities) for step in steps], actors, oddities)
     steps = sorted(_deletions_last(steps), key=lambda step: (step.at, step.rank))
     _report_times(steps, now, oddities)
     return Plan(
@@ -139,26 +117,11 @@ def _birth(row: IssueRow, events: list[EventRow], now: datetime, oddities: Oddit
     first = events[0].at if events else None
     if row.created_at is None and not row.ghost:
         oddities.note("no_date", row.id, "A row has no created_at; a neighbouring date is taken.")
-    if row.created_at and first and events[0].type == "created":
-        _compare_clocks(row, row.created_at, first, oddities)
     known = [at for at in (row.created_at, first) if at]
     told = [row.updated_at, row.closed_at, row.deleted_at]
     told += [comment.created_at for comment in row.comments]
     told += [dependency.created_at for dependency in row.dependencies]
     return min(known or [at for at in told if at] or [now])
-
-
-def _compare_clocks(row: IssueRow, created: datetime, first: datetime, oddities: Oddities) -> None:
-    """Some exports write local times as if they were UTC: told, and left as they are."""
-    quarters = round((created - first).total_seconds() / 900)
-    if quarters:
-        hours = f"{abs(quarters) / 4:g} h {'before' if quarters > 0 else 'after'}"
-        oddities.note(
-            "history_clock",
-            row.id,
-            f"By its history it was created {hours} its row's created_at; "
-            "both times are kept as they are written.",
-        )
 
 
 def _comments(row: IssueRow, birth: datetime, renames: Renames, oddities: Oddities) -> list[Step]:
@@ -226,12 +189,18 @@ def _cut(step: Step, oddities: Oddities) -> Step:
     return step
 
 
-def _with_names(steps: list[Step], oddities: Oddities) -> list[Step]:
-    """Before the others, a step for each name at the first time that it is used."""
+def _with_names(
+    steps: list[Step], actors: Iterable[tuple[str, datetime | None]], oddities: Oddities
+) -> list[Step]:
+    """Before the others, a step for each name at the first time that it is used.
+
+    `actors` are listed too, though all that one did may have changed nothing.
+    """
+    used = [(named, step.at) for step in steps for named in _names(step)]
+    used += [((kind_of(name), name), at) for name, at in actors if name and at]
     first: dict[tuple[str, str], datetime] = {}
-    for step in steps:
-        for named in _names(step):
-            first[named] = min(step.at, first.get(named, step.at))
+    for named, at in used:
+        first[named] = min(at, first.get(named, at))
     listed = []
     for (kind, name), at in first.items():
         if len(name) > MAX_NAME:
@@ -242,6 +211,7 @@ def _with_names(steps: list[Step], oddities: Oddities) -> list[Step]:
 
 
 def _names(step: Step) -> list[tuple[str, str]]:
+    """(kind, name) of everybody and every label that a step names."""
     people, labels = [step.author], []
     match step.deed:
         case Born(labels=names):
@@ -257,13 +227,20 @@ def _deletions_last(steps: list[Step]) -> list[Step]:
     """Deleted issues go when nothing is to be said of them any more."""
     last: dict[str, datetime] = {}
     for step in steps:
-        others = [step.deed.target] if isinstance(step.deed, Linked) else []
-        for issue in (step.issue, *others):
+        for issue in (step.issue, *_others(step)):
             last[issue] = max(step.at, last.get(issue, step.at))
-    return [replace(s, at=last[s.issue]) if s.rank == _DELETION else s for s in steps]
+    return [
+        replace(step, at=last[step.issue]) if isinstance(step.deed, Deleted) else step
+        for step in steps
+    ]
 
 
-_DELETION = 3
+def _others(step: Step) -> tuple[str, ...]:
+    match step.deed:
+        case Linked(target=other) | ChildOf(parent=other):
+            return (other,)
+        case _:
+            return ()
 
 
 # ── report ─────────────────────────────────────────────────────────────────────────────

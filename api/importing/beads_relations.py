@@ -49,11 +49,11 @@ class Ids:
 
 def relations_of(rows: Mapping[str, IssueRow], ids: Ids, oddities: Oddities) -> Relations:
     """The relations of all rows, in their order."""
-    found = Relations()
+    relating = _Relating(ids, oddities)
     for row in rows.values():
         for dependency in _dependencies(row):
-            _relate(row, dependency, ids, found, oddities)
-    return found
+            relating.relate(row, dependency)
+    return relating.found
 
 
 def _dependencies(row: IssueRow) -> list[DependencyRow]:
@@ -64,44 +64,65 @@ def _dependencies(row: IssueRow) -> list[DependencyRow]:
     return [*named, *(d for d in row.dependencies if d not in named)]
 
 
-def _relate(
-    row: IssueRow, d: DependencyRow, ids: Ids, found: Relations, oddities: Oddities
-) -> None:
-    target, said = ids.last(d.target), f"beads dependency: {d.type} {d.target}"
-    said = f"{said} {d.extra}" if d.extra else said
-    key = (ids.first(row.id), d.type, ids.first(d.target), written(d.created_at))
+class _Relating:
+    """Finds the relations of one row after the other."""
 
-    def add(kind: str, issue: str, other: str, deed: Deed) -> None:
-        step = Relation(
-            issue=issue,
-            other=other,
-            at=d.created_at,
-            author=d.created_by,
-            key=key_of(kind, *key),
-            deed=deed,
-        )
-        found.steps.append(step)
+    def __init__(self, ids: Ids, oddities: Oddities) -> None:
+        self.found = Relations()
+        self._ids = ids
+        self._oddities = oddities
 
-    if not ids.exists(target):
-        oddities.note("dangling_link", row.id, f"{d.type} names an issue not here: a comment.")
-        text = f"{said}, which is not in this import"
-        add("dangling", row.id, row.id, Said(text=text))
-        return
-    if d.type == PARENT and found.parents.setdefault(row.id, target) == target:
-        add("parent", row.id, target, ChildOf(parent=target))
-    else:
+    def relate(self, row: IssueRow, d: DependencyRow) -> None:
+        """Adds what a dependency of a row means."""
+        target = self._ids.last(d.target)
+        if not self._ids.exists(target):
+            detail = f"{d.type} names an issue that is not here: a comment."
+            self._say(row, d, "dangling_link", detail, ", which is not in this import")
+        elif target == row.id:
+            detail = f"{d.type} names the issue itself: a comment."
+            self._say(row, d, "self_link", detail, ", which is itself")
+        elif d.type != PARENT:
+            self._link(row, d, target)
+        elif self.found.parents.setdefault(row.id, target) == target:
+            self._add(row, d, "parent", (row.id, target), ChildOf(parent=target))
+        else:
+            self._link(row, d, target)
+            detail = "A second parent becomes relates_to and a comment."
+            self._say(row, d, "second_parent", detail)
+
+    def _link(self, row: IssueRow, d: DependencyRow, target: str) -> None:
         word = LINKS.get(d.type, OTHER_LINK)
-        issue, other = (target, row.id) if word.turned else (row.id, target)
-        add("link", issue, other, Linked(link_type=word.link_type, target=other))
-        found.links.setdefault(issue, set()).add((word.link_type, other))
-        if word is LINKS["relates-to"] or word.link_type == "relates_to":
-            found.links.setdefault(other, set()).add((word.link_type, issue))
-    if d.type not in LINKS and d.type != PARENT:
-        oddities.note("other_link", row.id, f"{d.type} becomes relates_to and a comment.")
-        add("kept", row.id, row.id, Said(text=said))
-    elif d.type == PARENT and found.parents[row.id] != target:
-        oddities.note("second_parent", row.id, "A second parent becomes relates_to and a comment.")
-        add("kept", row.id, row.id, Said(text=said))
-    elif d.extra:
-        oddities.note("link_extra", row.id, "What a link cannot hold is kept in a comment.")
-        add("kept", row.id, row.id, Said(text=said))
+        ends = (target, row.id) if word.turned else (row.id, target)
+        self._add(row, d, "link", ends, Linked(link_type=word.link_type, target=ends[1]))
+        self.found.links.setdefault(ends[0], set()).add((word.link_type, ends[1]))
+        if word.link_type == "relates_to":
+            self.found.links.setdefault(ends[1], set()).add((word.link_type, ends[0]))
+        if d.type not in LINKS and d.type != PARENT:
+            self._say(row, d, "other_link", f"{d.type} becomes relates_to and a comment.")
+        elif d.extra and d.type != PARENT:
+            self._say(row, d, "link_extra", "What a link cannot hold is kept in a comment.")
+
+    def _say(self, row: IssueRow, d: DependencyRow, what: str, detail: str, more: str = "") -> None:
+        """Keeps a dependency in a comment."""
+        self._oddities.note(what, row.id, detail)
+        extra = f" {d.extra}" if d.extra else ""
+        deed = Said(text=f"beads dependency: {d.type} {d.target}{extra}{more}")
+        self._add(row, d, what, (row.id, row.id), deed)
+
+    def _add(
+        self, row: IssueRow, d: DependencyRow, kind: str, ends: tuple[str, str], deed: Deed
+    ) -> None:
+        key = [self._ids.first(row.id), d.type, self._ids.first(d.target), written(d.created_at)]
+        if d.created_at is None and not isinstance(deed, Said):
+            # Without a date of its own it may be stated anew whenever its row has changed.
+            key.append(written(row.updated_at))
+        self.found.steps.append(
+            Relation(
+                issue=ends[0],
+                other=ends[1],
+                at=d.created_at,
+                author=d.created_by,
+                key=key_of(kind, *key),
+                deed=deed,
+            )
+        )

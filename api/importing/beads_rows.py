@@ -127,7 +127,8 @@ class Export:
         for row in self.issues.values():
             named |= {row.parent, *(dependency.target for dependency in row.dependencies)}
         for event in self.events:
-            named |= {event.issue, *([event.before_text] if event.type == "renamed" else [])}
+            renamed = event.type == "renamed"
+            named |= {event.issue, *([event.before_text, event.text] if renamed else [])}
         return named - {""}
 
 
@@ -140,8 +141,8 @@ def issue_row(data: Mapping[str, Any], where: str, oddities: Oddities) -> IssueR
     """Reads an issue, or a snapshot of one; its id may be empty."""
     row = Fields(data, where, oddities)
     issue_id = row.word("id")
-    texts = {h: text for name, h in TEXTS.items() if (text := row.text(name).strip())}
-    title, texts[WHOLE_TITLE] = _cut_title(row.text("title").strip())
+    texts = {h: text for name, h in TEXTS.items() if (text := row.text(name)).strip()}
+    title, texts[WHOLE_TITLE] = _cut_title(row.text("title"))
     description, texts[MORE_DESCRIPTION] = _cut(row.text("description"))
     dependencies = [
         *(dependency_row(item, where, oddities) for item in row.objects("dependencies")),
@@ -219,6 +220,8 @@ def event_row(data: Mapping[str, Any], where: str, oddities: Oddities) -> EventR
     event_id, issue = str(data.get("id") or ""), row.word("issue_id")
     old, new = row.text("old_value"), row.text("new_value")
     before, after = _object(old), _object(new)
+    if before is not None and "title" not in before:
+        before = None  # Old versions kept only what changed there; a snapshot has a title.
     read = EventRow(
         where=where,
         id=event_id,
@@ -251,7 +254,9 @@ def _object(text: str) -> dict[str, Any] | None:
 
 def _cut_title(text: str) -> tuple[str, str]:
     """A title that fits, and the whole one if that is another."""
-    return (text, "") if len(text) <= MAX_TITLE else (f"{text[: MAX_TITLE - 1]}…", text)
+    if len(text) > MAX_TITLE:
+        return f"{text[: MAX_TITLE - 1]}…", text
+    return (text, "") if text.strip() else ("", "")
 
 
 def _cut(text: str) -> tuple[str, str]:

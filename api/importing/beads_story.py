@@ -1,400 +1,237 @@
 """One issue's life as steps: born, what its history says, and at last what its row says.
 
-Every event of the history is a step at its own time, by its own actor. An event holds the
-issue as it was before; where that differs from what was told so far, something changed that
-no event tells, and a step by nobody makes up for it. The last step states the whole row, so
-that the issue ends as the row says, whatever its history adds up to; where nothing differs
-any more it changes nothing.
+A row states the issue as it was at its `updated_at`: after what had happened by then, and
+before what happened since, if the history goes on. Where the row says what the history adds
+up to, stating it changes nothing. A row without a history tells when work began and ended, and
+those are steps of their own.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from api.importing.beads_fields import as_json
-from api.importing.beads_rows import (
-    HEADINGS,
-    MORE_DESCRIPTION,
-    REST,
-    TEXTS,
-    WHOLE_TITLE,
-    EventRow,
-    IssueRow,
-    digest,
-    issue_row,
-)
-from api.importing.beads_steps import (
-    Become,
-    Began,
-    Born,
-    Deed,
-    Deleted,
-    Labelled,
-    Said,
-    Step,
-    key_of,
-    written,
-)
-from api.importing.beads_words import (
-    DEFAULT_TYPE,
-    TOMBSTONE,
-    marks,
-    priority_here,
-    status_here,
-    status_label,
-)
+from api.importing.beads_history import label_of, tell_event
+from api.importing.beads_rows import HEADINGS, REST, EventRow, IssueRow, digest, issue_row
+from api.importing.beads_steps import Become, Born, Deleted, Labelled, Said, Step, written
+from api.importing.beads_telling import Telling, become_of, stated
+from api.importing.beads_words import TOMBSTONE, marks, status_label
 from api.importing.report import Oddities
-from ledger.codec import timestamp
 from ledger.decisions.labels import MAX_LABELS
+from ledger.events import Json
 
-_EDITABLE = ("title", "description", "priority", "due_at", "estimate")
-_STATED_BY: Mapping[str, tuple[str, ...]] = {
-    "title": ("title", WHOLE_TITLE),
-    "description": ("description", MORE_DESCRIPTION),
-    "priority": ("priority",),
-    "due_at": ("due_at",),
-    "estimated_minutes": ("estimate",),
-    "status": ("status",),
-    "assignee": ("assignee",),
-    "issue_type": ("issue_type",),
-    "ephemeral": ("ephemeral",),
-    **{name: (heading,) for name, heading in TEXTS.items()},
-}
-"""Field of an event's `new_value` → what of `stated` it changes."""
-_LABEL = re.compile(r"(?:Added|Removed) label:\s*(.+)", re.DOTALL)
-_WORD = re.compile(r"[A-Za-z][\w-]*")
+_SILENT = ("label_added", "label_removed", "commented", "renamed")
+"""Events that do not touch `updated_at`: coming after it, they say nothing of the row's age."""
+_ROUNDING = timedelta(seconds=5)
 
 
-def stated(row: IssueRow) -> dict[str, Any]:
-    """What a row or snapshot says of what a history can change; statuses as Beads' words."""
-    return {
-        "title": row.title or row.id,
-        "description": row.description or None,
-        "priority": priority_here(row.priority),
-        "due_at": timestamp(row.due_at) if row.due_at else None,
-        "estimate": row.estimated_minutes,
-        "status": row.status or "open",
-        "assignee": row.assignee,
-        "issue_type": row.issue_type or DEFAULT_TYPE,
-        "ephemeral": row.ephemeral,
-        **{heading: row.texts.get(heading, "") for heading in HEADINGS if heading != REST},
-    }
+def story_of(
+    row: IssueRow,
+    events: Sequence[EventRow],
+    root: str,
+    birth: datetime,
+    oddities: Oddities,
+) -> list[Step]:
+    """The steps of an issue, in their order, the first one at `birth`."""
+    telling = Telling(row=row, root=root, oddities=oddities)
+    created = _creation(events, birth)
+    _bear(telling, events, created, birth)
+    since = _since(row, events)
+    for event in events[1 if created else 0 : since]:
+        tell_event(telling, event)
+    if row.ghost:
+        _only_labels(telling)
+    else:
+        _settle(telling, events, since)
+    return telling.steps
 
 
-class Story:
-    """Builds the steps of one issue. `root` is the first id it had, which its keys are made of."""
+def _creation(events: Sequence[EventRow], birth: datetime) -> EventRow | None:
+    """The event that the issue was born with; one much later than that created it again."""
+    for event in events[:1]:
+        if event.type == "created" and event.at and event.at <= birth + _ROUNDING:
+            return event
+    return None
 
-    def __init__(
-        self, row: IssueRow, events: Sequence[EventRow], root: str, oddities: Oddities
-    ) -> None:
-        self.steps: list[Step] = []
-        self._row = row
-        self._events = events
-        self._root = root
-        self._oddities = oddities
-        self._told: dict[str, Any] = {}
-        self._reason = ""
-        self._rest: Mapping[str, Any] = {}
 
-    def tell(self, birth: datetime) -> list[Step]:
-        """The steps, none before `birth`, each at the time of what came before it or later."""
-        self._born(birth)
-        for i, event in enumerate(self._events):
-            self._event(event, is_birth=i == 0 and event.type == "created")
-        if self._row.ghost:
-            self._only_labels()
-        else:
-            self._settle()
-        return self.steps
+def _since(row: IssueRow, events: Sequence[EventRow]) -> int:
+    """Where in the history the row stands: the number of the first event that it knows not of."""
+    for number, event in enumerate(events):
+        if number and event.type not in _SILENT and _is_after(event, row):
+            return number
+    return len(events)
 
-    # ── born ───────────────────────────────────────────────────────────────────────────
 
-    def _born(self, birth: datetime) -> None:
-        row = self._row
-        first = next((event.before for event in self._events if event.before), row)
-        created = self._events[0] if self._events and self._events[0].type == "created" else None
-        says = stated(first)
-        born = Born(
-            title=says["title"] if first.title else row.title or row.id,
-            description=first.description,
-            priority=says["priority"],
-            labels=tuple(dict.fromkeys((*_marks(says), *self._first_labels())))[:MAX_LABELS],
-            external_id=row.id,
-            due_at=says["due_at"],
-            estimate=says["estimate"],
-        )
-        author = (created.actor if created else "") or first.created_by or row.created_by
-        self._add(birth, author, born, "born", self._root)
-        nothing = dict.fromkeys(HEADINGS, "")
-        self._told = {**says, **nothing, "title": born.title, "status": "open", "assignee": ""}
+def _is_after(event: EventRow, row: IssueRow) -> bool:
+    if row.ghost or row.updated_at is None or event.at is None:
+        return False
+    return event.at > row.updated_at + _ROUNDING
 
-    def _first_labels(self) -> tuple[str, ...]:
-        """Those that no event puts on: removed before they were added, or never mentioned."""
-        first: dict[str, bool] = {}
-        for event in self._events:
-            if event.type in ("label_added", "label_removed"):
-                first.setdefault(_label_of(event), event.type == "label_added")
-        had = [label for label, added in first.items() if label and not added]
-        return tuple(dict.fromkeys([*had, *(x for x in self._row.labels if x not in first)]))
 
-    # ── history ────────────────────────────────────────────────────────────────────────
+# ── born ───────────────────────────────────────────────────────────────────────────────
 
-    def _event(self, event: EventRow, *, is_birth: bool) -> None:
-        if event.before is not None:
-            self._make_up(event, event.before)
-        match event.type:
-            case "created":
-                if not is_birth:
-                    self._begin_again(event)
-            case "label_added" | "label_removed":
-                self._label(event)
-            case "commented":
-                self._comment(event)
-            case "renamed":
-                self._renamed(event)
-            case "closed":
-                self._closed(event)
-            case "reopened":
-                self._change(event, {"status": "open", **(event.after or {})})
-            case "status_changed" if event.after is None and _WORD.fullmatch(event.text):
-                self._change(event, {"status": event.text})
-            case _ if event.after is not None:
-                self._change(event, event.after)
-            case _:
-                self._other(event)
 
-    def _make_up(self, event: EventRow, before: IssueRow) -> None:
-        """Tells what changed before an event without an event of its own."""
-        self._rest = before.rest
-        was = stated(before)
-        untold = {name: value for name, value in was.items() if self._told[name] != value}
-        if untold.get("status") == TOMBSTONE:
-            del untold["status"]
-        if untold:
-            names = ", ".join(sorted(untold))
-            self._note("untold_change", f"A later event shows a change that none tells: {names}.")
-            self._become(untold, event.at, "", ("untold", event.digest))
+def _bear(
+    telling: Telling, events: Sequence[EventRow], created: EventRow | None, birth: datetime
+) -> None:
+    row, first = telling.row, _first_snapshot(telling, events, created)
+    says = stated(first)
+    labels = (*marks(first.issue_type, first.ephemeral), *_first_labels(row, events))
+    born = Born(
+        title=says["title"] if first.title else row.title or row.id,
+        description=first.description,
+        priority=says["priority"],
+        labels=tuple(dict.fromkeys(labels))[:MAX_LABELS],
+        external_id=row.id,
+        due_at=says["due_at"],
+        estimate=says["estimate"],
+    )
+    author = (created.actor if created else "") or first.created_by or row.created_by
+    telling.add(birth, author, born, "born", telling.root)
+    nothing = {"status": "open", "assignee": "", **dict.fromkeys(HEADINGS, "")}
+    telling.says = {**says, **nothing, "title": born.title}
 
-    def _change(
-        self, event: EventRow, after: Mapping[str, Any], reason: str = "", otherwise: str = ""
-    ) -> None:
-        """An event with new values: those that the model has, and the others as a comment."""
-        row = issue_row({"id": self._row.id, **after}, event.where, self._oddities)
-        says = stated(row)
-        new = {name: says[name] for given in after for name in _STATED_BY.get(given, ())}
-        reason = reason or row.close_reason
-        self._keep_rest(row.rest, after, new)
-        if "status" in new and new["status"] != self._told["status"]:
-            otherwise = f"Status in Beads: {self._told['status']} → {new['status']}"
-        if not new:
-            names = ", ".join(after)
-            self._note("empty_update", f"An update changes nothing; it is only listed: {names}.")
-        self._become(new, event.at, event.actor, ("event", event.digest), reason, otherwise)
-        if event.comment not in ("", reason):
-            self._add(event.at, event.actor, Said(text=event.comment), "told", event.digest)
 
-    def _keep_rest(
-        self, rest: Mapping[str, Any], after: Mapping[str, Any], new: dict[str, Any]
-    ) -> None:
-        """Fields without a place change the comment that keeps them."""
-        kept = {name: value for name, value in self._rest.items() if name not in after}
-        now = {**kept, **rest}
-        if now == self._rest:
-            return
-        for name in rest:
-            self._note("field_without_place", f"{name} changes in the history: a comment.")
-        self._rest = now
-        new[REST] = as_json(self._rest)
+def _first_snapshot(
+    telling: Telling, events: Sequence[EventRow], created: EventRow | None
+) -> IssueRow:
+    """The issue as early as it is known."""
+    if created and created.after and "title" in created.after:
+        return issue_row(created.after, created.where, telling.oddities)
+    return next((event.before for event in events if event.before), telling.row)
 
-    def _closed(self, event: EventRow) -> None:
-        after = {"status": "closed", **(event.after or {})}
-        reason = event.text or event.comment or str(after.get("close_reason") or "")
-        again = f"Closed again in Beads: {reason}" if reason else "Closed again in Beads."
-        self._change(event, after, reason, again if self._told["status"] == "closed" else "")
-        self._reason = reason
 
-    def _begin_again(self, event: EventRow) -> None:
-        self._note("created_again", "The history creates an issue that is there: it reopens it.")
-        self._add(event.at, event.actor, Began(), "event", event.digest)
-        if self._told["status"] == "closed":
-            self._told["status"] = "open"
+def _first_labels(row: IssueRow, events: Sequence[EventRow]) -> tuple[str, ...]:
+    """Those that no event puts on: removed before they were added, or never mentioned."""
+    first: dict[str, bool] = {}
+    for event in events:
+        if event.type in ("label_added", "label_removed"):
+            first.setdefault(label_of(event), event.type == "label_added")
+    had = [label for label, added in first.items() if label and not added]
+    return (*had, *(label for label in row.labels if label not in first))
 
-    def _label(self, event: EventRow) -> None:
-        label = _label_of(event)
-        if not label:
-            self._other(event)
-            return
-        if not event.text and not event.before_text:
-            self._note("label_in_comment", "The history names a label in the comment alone.")
-        deed = Labelled(name=label, on=event.type == "label_added")
-        self._add(event.at, event.actor, deed, "event", event.digest)
 
-    def _comment(self, event: EventRow) -> None:
-        text = event.comment or event.text
-        if any(c.text == text and c.author == event.actor for c in self._row.comments):
-            self._note("comment_twice", "A comment is in the history and among the comments: one.")
-        elif text:
-            self._add(event.at, event.actor, Said(text=text), "event", event.digest)
-        else:
-            self._other(event)
+# ── row ────────────────────────────────────────────────────────────────────────────────
 
-    def _renamed(self, event: EventRow) -> None:
-        said = f"Renamed in Beads: {event.before_text} → {event.text}"
-        self._note("renamed", f"{said}. The external_ref is the new id.")
-        self._add(event.at, event.actor, Said(text=said), "event", event.digest)
 
-    def _other(self, event: EventRow) -> None:
-        """An event that nothing here is equal to is told in a comment."""
-        values = [event.before_text, event.text, event.comment]
-        said = " | ".join([f"Beads history: {event.type}", *(value for value in values if value)])
-        self._note("other_event", f"{event.type} has no equal; it is kept as a comment.")
-        self._add(event.at, event.actor, Said(text=said), "event", event.digest)
+def _only_labels(telling: Telling) -> None:
+    """Of an issue without a row, its labels are all that is known beside its history."""
+    for label in telling.row.labels:
+        telling.add(None, "", Labelled(name=label, on=True), "label", telling.root, label)
 
-    # ── row ────────────────────────────────────────────────────────────────────────────
 
-    def _only_labels(self) -> None:
-        """Of an issue without a row, its labels are all that is known beside its history."""
-        for label in self._row.labels:
-            self._add(None, "", Labelled(name=label, on=True), "label", self._root, label)
+def _settle(telling: Telling, events: Sequence[EventRow], since: int) -> None:
+    """What no event tells but the row does, the row itself, and what has happened since."""
+    row, before, later = telling.row, events[:since], events[since:]
+    telling.until = later[0].at if later else None
+    if row.started_at:
+        _start(telling, row.started_at, has_history=bool(events))
+    if row.status in ("closed", TOMBSTONE) and row.closed_at:
+        _finish(telling, row.closed_at)
+    elif row.status == "closed":
+        telling.note("no_date", "A closed row has no closed_at; its updated_at is taken.")
+    if before and not later:
+        _note_difference(telling)
+    _state(telling, before)
+    telling.until = None
+    if later:
+        telling.note("history_newer", "The history goes on after the row; it has the last word.")
+    for event in later:
+        tell_event(telling, event)
+    _state_labels(telling, events)
+    if row.status == TOMBSTONE:
+        _delete(telling)
 
-    def _settle(self) -> None:
-        """The steps that no event tells but the row does, and the row itself."""
-        row, last = self._row, self.steps[-1].at
-        if row.started_at:
-            self._started(row.started_at)
-        if row.closed_at and row.status in ("closed", TOMBSTONE):
-            self._finished(max(row.closed_at, last))
-        self._final(max(row.updated_at or last, self.steps[-1].at))
-        if row.status == TOMBSTONE:
-            self._deleted(row.deleted_at)
 
-    def _started(self, at: datetime) -> None:
-        row = self._row
-        if self._events or (row.closed_at and row.closed_at < at):
-            self._note("started_at", "Its history or closed_at contradicts started_at: left out.")
-            return
-        new = {"status": "in_progress", "assignee": row.assignee}
-        self._become(new, at, "", ("started", self._root, written(at)))
+def _start(telling: Telling, at: datetime, *, has_history: bool) -> None:
+    row = telling.row
+    if has_history or (row.closed_at and row.closed_at < at):
+        telling.note("started_at", "Its history or closed_at tells otherwise: it is left out.")
+        return
+    new = {"status": "in_progress", "assignee": row.assignee}
+    telling.become(new, at, "", ("started", telling.root, written(at)))
 
-    def _finished(self, at: datetime) -> None:
-        row, told = self._row, self._told["status"] == "closed"
-        if told and row.close_reason in ("", self._reason):
-            return
-        new = {"status": "closed", "assignee": row.assignee}
-        key = ("closed", self._root, written(row.closed_at), row.close_reason)
-        otherwise = f"Close reason in Beads: {row.close_reason}" if row.close_reason else ""
-        self._become(new, at, "", key, row.close_reason, otherwise)
 
-    def _final(self, at: datetime) -> None:
-        row = self._row
-        says = stated(row)
-        if self._events:
-            self._note_difference(says)
-        if row.status == TOMBSTONE:
-            del says["status"]
-        rest = {**row.rest, **_contradicting(row)}
-        become = self._become_of(says | {REST: as_json(rest) if rest else ""})
-        history = digest(*(event.digest for event in self._events))
-        final = Become(
-            fields={**become.fields, "external_ref": {"system": "beads", "id": row.id}},
-            status=become.status,
-            reason=row.close_reason or become.reason,
-            assignee=become.assignee,
-            texts=become.texts,
-            labels=self._labels(at),
-        )
-        self._add(at, "", final, "final", self._root, row.digest(), history)
+def _finish(telling: Telling, at: datetime) -> None:
+    row = telling.row
+    if telling.says["status"] == "closed" and row.close_reason in ("", telling.close_reason):
+        return
+    new = {"status": "closed", "assignee": row.assignee}
+    key = ("closed", telling.root, written(at), row.close_reason)
+    otherwise = f"Close reason in Beads: {row.close_reason}" if row.close_reason else ""
+    telling.become(new, at, "", key, row.close_reason, otherwise)
 
-    def _labels(self, at: datetime) -> tuple[str, ...]:
-        """All labels of the row; those beyond what an issue may have go into a comment."""
-        row = self._row
-        marked = (*marks(row.issue_type, row.ephemeral), *status_label(row.status))
-        labels = tuple(dict.fromkeys((*marked, *row.labels)))
-        if beyond := labels[MAX_LABELS:]:
-            self._note("too_many_labels", f"Labels beyond {MAX_LABELS} are kept in a comment.")
-            text = f"Labels beyond the first {MAX_LABELS}: {', '.join(beyond)}"
-            self._add(at, "", Said(text=text), "labels", self._root, *beyond)
-        return labels[:MAX_LABELS]
 
-    def _note_difference(self, says: Mapping[str, Any]) -> None:
-        names = sorted(n for n, v in says.items() if v != self._told[n] and v != TOMBSTONE)
-        if names:
-            self._note(
-                "reconciled",
-                f"The history adds up to something else than the row, which is taken: "
-                f"{', '.join(names)}.",
-            )
-
-    def _deleted(self, at: datetime | None) -> None:
-        row, last = self._row, self.steps[-1].at
-        self._note("tombstone", "A deleted issue: made with its history, then deleted.")
-        # Bulk deletions name no person: Beads writes the reason in both places.
-        author = row.deleted_by if row.deleted_by != row.delete_reason else ""
-        deed = Deleted(reason=row.delete_reason)
-        self._add(max(at or last, last), author, deed, "deleted", self._root, written(at))
-
-    # ── steps ──────────────────────────────────────────────────────────────────────────
-
-    def _become(
-        self,
-        new: Mapping[str, Any],
-        at: datetime | None,
-        author: str,
-        key: tuple[str, ...],
-        reason: str = "",
-        otherwise: str = "",
-    ) -> None:
-        """A step to new values, and steps for the labels that stand for some of them."""
-        for name, on in _difference(_marks(self._told), _marks({**self._told, **new})):
-            self._add(at, author, Labelled(name=name, on=on), *key, "mark", name)
-        become = self._become_of(new, reason, otherwise)
-        if become != Become():
-            self._add(at, author, become, *key)
-        self._told.update(new)
-
-    def _become_of(self, new: Mapping[str, Any], reason: str = "", otherwise: str = "") -> Become:
-        word = new.get("status")
-        status = status_here(word) if word else None
-        reasons = [reason, f"beads status: {word}" if status and not status.equal else ""]
-        return Become(
-            fields={name: new[name] for name in _EDITABLE if name in new},
-            status=status.here if status else None,
-            reason="; ".join(filter(None, reasons)) or None,
-            otherwise=otherwise if status else "",
-            assignee=new.get("assignee"),
-            texts={heading: new[heading] for heading in HEADINGS if heading in new},
+def _note_difference(telling: Telling) -> None:
+    says = stated(telling.row).items()
+    names = sorted(name for name, x in says if x not in (telling.says[name], TOMBSTONE))
+    if names:
+        telling.note(
+            "reconciled",
+            f"The history adds up to something else than the row, which is taken: "
+            f"{', '.join(names)}.",
         )
 
-    def _add(self, at: datetime | None, author: str, deed: Deed, *key: str) -> None:
-        last = self.steps[-1].at if self.steps else at
-        assert last is not None
-        self.steps.append(
-            Step(
-                at=max(at or last, last),
-                author=author,
-                issue=self._row.id,
-                key=key_of(*key),
-                deed=deed,
-            )
-        )
 
-    def _note(self, what: str, detail: str) -> None:
-        self._oddities.note(what, self._row.id, detail)
-
-
-def _label_of(event: EventRow) -> str:
-    found = _LABEL.match(event.comment)
-    return (found[1] if found else event.text or event.before_text).strip()
+def _state(telling: Telling, history: Sequence[EventRow]) -> None:
+    """States the row, but for its labels and relations, after the history so far."""
+    row = telling.row
+    says = stated(row)
+    if row.status == TOMBSTONE:
+        del says["status"]
+    rest = {**row.rest, **_contradicting(row)}
+    telling.rest = row.rest
+    new = {**says, REST: as_json(rest) if rest else ""}
+    become = become_of(new, row.close_reason if row.status == "closed" else "")
+    fields: dict[str, Json] = {**become.fields, "external_ref": {"system": "beads", "id": row.id}}
+    key = ("stated", telling.root, row.digest(), _digest(history))
+    telling.add(row.updated_at, "", replace(become, fields=fields), *key)
+    telling.says.update(new)
 
 
-def _marks(says: Mapping[str, Any]) -> tuple[str, ...]:
-    return marks(says["issue_type"], says["ephemeral"])
+def _state_labels(telling: Telling, history: Sequence[EventRow]) -> None:
+    """States all labels; with them the plan states the relations."""
+    row = telling.row
+    labels = _labels(telling, history)
+    if beyond := labels[MAX_LABELS:]:
+        telling.note("too_many_labels", f"Labels beyond {MAX_LABELS} are kept in a comment.")
+        text = f"Labels beyond the first {MAX_LABELS}: {', '.join(beyond)}"
+        telling.add(row.updated_at, "", Said(text=text), "labels", telling.root, *beyond)
+    key = ("settled", telling.root, row.digest(), _digest(history))
+    telling.add(row.updated_at, "", Become(labels=labels[:MAX_LABELS]), *key)
 
 
-def _contradicting(row: IssueRow) -> dict[str, str]:
+def _labels(telling: Telling, history: Sequence[EventRow]) -> tuple[str, ...]:
+    """The row's labels, those that stand for its fields, and what the history did to them since."""
+    row, says = telling.row, telling.says
+    word = row.status if row.status == TOMBSTONE else says["status"]
+    marked = (*marks(says["issue_type"], says["ephemeral"]), *status_label(word))
+    labels = dict.fromkeys((*marked, *row.labels))
+    for event in history:
+        if event.type == "label_added" and _is_after(event, row):
+            labels[label_of(event)] = None
+        elif event.type == "label_removed" and _is_after(event, row):
+            labels.pop(label_of(event), None)
+    return tuple(label for label in labels if label)
+
+
+def _digest(history: Sequence[EventRow]) -> str:
+    return digest(*(event.digest for event in history))
+
+
+def _delete(telling: Telling) -> None:
+    row = telling.row
+    telling.note("tombstone", "A deleted issue: made with its history, then deleted.")
+    # Bulk deletions name no person: Beads writes the reason in both places.
+    author = row.deleted_by if row.deleted_by != row.delete_reason else ""
+    key = ("deleted", telling.root, written(row.deleted_at))
+    telling.add(row.deleted_at, author, Deleted(reason=row.delete_reason), *key)
+
+
+def _contradicting(row: IssueRow) -> Mapping[str, Any]:
     """What says that an issue is closed or deleted, of one whose status says that it is not."""
     says = {
         "closed_at": written(row.closed_at),
@@ -405,8 +242,3 @@ def _contradicting(row: IssueRow) -> dict[str, str]:
     }
     fitting = {"closed": ("close",), TOMBSTONE: ("close", "delete")}.get(row.status, ())
     return {name: value for name, value in says.items() if value and not name.startswith(fitting)}
-
-
-def _difference(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, bool]]:
-    """What to take off (False) and put on (True) to come from one to the other."""
-    return [(x, False) for x in old if x not in new] + [(x, True) for x in new if x not in old]

@@ -52,6 +52,7 @@ class Report(BaseModel):
 class _Group:
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    more: bool = False
 
 
 class Oddities:
@@ -69,8 +70,9 @@ class Oddities:
                 detail = "More of the same."
         group = self._groups.setdefault((what, detail), _Group())
         group.count += 1
-        if len(group.examples) < _EXAMPLES and where not in group.examples:
-            group.examples.append(where)
+        if where not in group.examples:
+            group.more = len(group.examples) == _EXAMPLES
+            group.examples += [] if group.more else [where]
 
     def listed(self) -> list[Oddity]:
         """The remarks, in the order in which their kinds were first met."""
@@ -81,5 +83,4 @@ class Oddities:
 
 
 def _where(group: _Group) -> str:
-    more = group.count > len(group.examples)
-    return ", ".join([*group.examples, *(["…"] if more else [])])
+    return ", ".join([*group.examples, *(["…"] if group.more else [])])

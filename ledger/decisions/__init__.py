@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ledger import commands as c
 from ledger.decisions import comments, companies, directory, issues, labels, links, ownership, runs
-from ledger.decisions.base import Decision, current, permit
+from ledger.decisions.base import Decision, current, permit, permit_run, the_entry, the_issue
 from ledger.decisions.needs import needs
 from ledger.errors import StaleVersion
 from ledger.known import Known
@@ -22,9 +22,11 @@ __all__ = ["Decision", "decide", "needs"]
 def decide(command: c.Command, known: Known) -> Decision:
     """What happens next, or the rule that forbids it (raises LedgerError)."""
     permit(command)
-    decision = _rule(command, known)
-    _unless_stale(command, known, decision)
-    return decision
+    if command.in_run is not None:
+        permit_run(command, command.in_run, known)
+    if command.expected_version is not None:
+        _unless_stale(command.expected_version, _seen(command, known))
+    return _rule(command, known)
 
 
 def _rule(command: c.Command, known: Known) -> Decision:
@@ -81,16 +83,27 @@ def _rule(command: c.Command, known: Known) -> Decision:
             raise AssertionError(f"no rule for {command!r}")
 
 
-def _unless_stale(command: c.Command, known: Known, decision: Decision) -> None:
+def _unless_stale(expected_version: int, seen: Aggregate | None) -> None:
     """If-Match: the version that the caller saw must be the one that stands."""
-    if command.expected_version is None:
-        return
-    state: Aggregate | None = known[decision.stream]
-    version = state.version if state else 0
-    if version == command.expected_version:
-        return
-    raise StaleVersion(
-        f"You saw version {command.expected_version}, it is at {version} now. "
-        "Read it again, and decide anew.",
-        current=current(state) if isinstance(state, Issue) else {"version": version},
-    )
+    version = seen.version if seen else 0
+    if version != expected_version:
+        raise StaleVersion(
+            f"You saw version {expected_version}, it is at {version} now. "
+            "Read it again, and decide anew.",
+            current=current(seen) if isinstance(seen, Issue) else {"version": version},
+        )
+
+
+def _seen(command: c.Command, known: Known) -> Aggregate | None:
+    """What the caller saw a version of; None for what is yet to be made."""
+    match command:
+        case c.ReportCost():
+            return known.run(command.run_id)
+        case c.IssueCommand():
+            return the_issue(command, known)
+        case c.UpdateEntry() | c.ArchiveEntry():
+            return the_entry(command.kind, command.entry, known)
+        case c.RenameKey() | c.RevokeKey():
+            return known.key(command.key_id)
+        case _:
+            return None

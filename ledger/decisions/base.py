@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.actors import Actor, Role
+from ledger.codec import timestamp
 from ledger.commands import Command, IssueCommand
 from ledger.errors import Forbidden, NotFound
 from ledger.events import Event, Json
@@ -35,6 +36,15 @@ def permit(command: Command) -> None:
     """Raises Forbidden unless the caller's role has the command's permission."""
     if not command.role.may(command.permission):
         raise forbidden(command.role, command.permission)
+
+
+def permit_run(command: Command, run_id: str, known: Known) -> None:
+    """A caller acts in runs of its own: what the log says of a run is evidence."""
+    run = known.run(run_id)
+    if run is None:
+        raise not_found("run", run_id)
+    if command.actor != Actor("agent", run.agent_id):
+        raise Forbidden(f"Run {run_id} is agent {run.agent_id}'s; act in runs of your own.")
 
 
 def forbidden(role: Role, permission: str) -> Forbidden:
@@ -94,5 +104,5 @@ def holder(issue: Issue) -> dict[str, Json] | None:
     return {
         "agent_id": issue.holder_agent_id,
         "run_id": issue.holder_run_id,
-        "since": issue.held_since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "since": timestamp(issue.held_since),
     }

@@ -8,7 +8,7 @@ from ledger.actors import Permission
 from ledger.decisions.base import Decision, not_found, the_issue
 from ledger.errors import NotTheAuthor, Taken
 from ledger.known import Known
-from ledger.state import Comment
+from ledger.state import Comment, sha256_of
 
 
 def comment(command: c.CommentOnIssue, known: Known) -> Decision:
@@ -22,12 +22,15 @@ def comment(command: c.CommentOnIssue, known: Known) -> Decision:
 
 
 def edit(command: c.EditComment, known: Known) -> Decision:
-    """Change the text; the log keeps the former one."""
+    """Change the text; the log keeps the former one. The same text is no change."""
     issue = the_issue(command, known)
     written = _own_comment(command, issue.id, known)
-    return _on(issue.id, written.id, e.CommentEdited(
+    if sha256_of(command.body) == written.text_sha256:
+        return Decision(("comment", written.id), ("issue", issue.id), ())
+    edited = e.CommentEdited(
         comment_id=written.id, body=command.body, from_position=written.text_position
-    ))  # fmt: skip
+    )
+    return _on(issue.id, written.id, edited)
 
 
 def delete(command: c.DeleteComment, known: Known) -> Decision:

@@ -26,12 +26,15 @@ from ledger.known import (
     prefix,
     slug,
     slugs,
+    streams_named,
 )
 
 
 def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
     """The facts that `command` needs, as far as can be told from what is known."""
     yield COMPANY
+    if command.in_run is not None:
+        yield ("run", command.in_run)
     if isinstance(command, c.IssueCommand):
         yield from _issue(command.issue, known)
     match command:
@@ -64,7 +67,7 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
             yield from _holding_run(command, known)
         case c.CheckOutIssue():
             yield from _actor(Actor("agent", command.agent_id), known)
-            yield ("run", command.run_id)
+            yield from streams_named(command.run_id)
         case c.TransitionIssue() | c.UnassignIssue() | c.ReleaseIssue() | c.DeleteIssue():
             yield from _holding_run(command, known)
         case c.CommentOnIssue() | c.EditComment() | c.DeleteComment():
@@ -110,9 +113,11 @@ def _entry_names(command: c.CreateEntry, known: Known) -> Iterator[FactKey]:
     for candidate in [command.slug] if command.slug else slug_candidates(derived, command.entry_id):
         yield slug(command.kind, candidate)
     if command.kind == "team" and "issue_prefix" not in command.fields:
-        for candidate in prefix_candidates(command.slug or derived):
-            yield prefix(candidate)
-            if known.peek(prefix(candidate)) is None:
+        candidates = prefix_candidates(command.slug or derived)
+        for first, last in ((0, 1), (1, 10), (10, 100), (100, len(candidates))):
+            keys = [prefix(candidate) for candidate in candidates[first:last]]
+            yield from keys
+            if any(known.peek(key) is None for key in keys):
                 break
 
 

@@ -20,7 +20,7 @@ from ledger.errors import (
     Taken,
     TransitionNotAllowed,
 )
-from ledger.known import FactKey, Known
+from ledger.known import FactKey, Known, streams_named
 from ledger.state import Issue
 from ledger.workflow import WORKFLOWS
 
@@ -35,7 +35,8 @@ def check_out(command: c.CheckOutIssue, known: Known) -> Decision:
     _refuse_unexpected_status(command, issue)
     _refuse_unworkable_status(issue, known)
     _refuse_assigned_elsewhere(command, agent, issue)
-    if known.run(command.run_id) is not None:
+    taken = any(known[key] is not None for key in streams_named(command.run_id))
+    if taken or (known.company is not None and command.run_id == known.company.id):
         raise Taken("This run id is in use; every attempt is a new run.", pointer="/run_id")
     checked_out = e.IssueCheckedOut(
         agent_id=agent.id,
