@@ -1,26 +1,19 @@
-"""Queries over HTTP: one thing with its version, or a page of things with a cursor.
-
-A page asks for one row more than it shows, and its cursor is the position of the last row
-shown, so rows that come or go meanwhile neither repeat nor hide others.
-"""
+"""Queries over HTTP: what each asks of the read models, and how it shows what it finds."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from api import requests, views
 from api import wire as w
+from api.answers import as_json, next_link, one, page, position_of
 from api.auth import Caller
 from api.context import Api
 from api.problems import Problem
 from ledger.actors import Actor
-from ledger.codec import MAX_INT
 from ledger.directory import slug_of
 from ledger.errors import Invalid
 from ledger.workflow import STATUSES
@@ -32,7 +25,6 @@ from projections.links import read_link
 from projections.queries import GROUPS, ActivityFilter, CostFilter, IssueFilter, Row
 from projections.runs import read_run
 
-Show = Callable[[Row], dict[str, Any]]
 _MOST_SUMS = 10_000
 
 
@@ -43,7 +35,7 @@ async def me(api: Api, request: web.Request) -> web.Response:
     """Who this key is."""
     caller = await api.caller(request)
     requests.query(request, w.Nothing)
-    return _json(
+    return as_json(
         {
             "company_id": caller.company_id,
             "key_id": caller.key_id,
@@ -58,7 +50,7 @@ async def company(api: Api, request: web.Request) -> web.Response:
     caller = await api.caller(request)
     requests.query(request, w.Nothing)
     row = await api.queries.company(caller.company_id)
-    return _one(request, row, lambda row: views.company(read_company(row)))
+    return one(request, row, lambda row: views.company(read_company(row)))
 
 
 async def key(api: Api, request: web.Request) -> web.Response:
@@ -68,7 +60,7 @@ async def key(api: Api, request: web.Request) -> web.Response:
     row = await api.queries.key_by_id(
         caller.company_id, request.match_info["key_id"].lower(), asked.revoked
     )
-    return _one(request, row, lambda row: views.key(read_key(row)))
+    return one(request, row, lambda row: views.key(read_key(row)))
 
 
 def entry_of(kind: str) -> Callable[[Api, web.Request], Any]:
@@ -79,7 +71,7 @@ def entry_of(kind: str) -> Callable[[Api, web.Request], Any]:
         asked = requests.query(request, w.EntryQuery)
         ref = request.match_info[f"{kind}_id"]
         row = await api.queries.entry(caller.company_id, kind, ref, asked.archived)
-        return _one(request, row, lambda row: views.entry(read_entry(row)))
+        return one(request, row, lambda row: views.entry(read_entry(row)))
 
     return entry
 
@@ -89,7 +81,7 @@ async def issue(api: Api, request: web.Request) -> web.Response:
     caller = await api.caller(request)
     requests.query(request, w.Nothing)
     row = await api.queries.issue(caller.company_id, request.match_info["issue_id"])
-    return _one(
+    return one(
         request,
         row,
         lambda row: {**views.issue(read_issue(row)), "description": row["description"]},
@@ -102,14 +94,14 @@ async def comment(api: Api, request: web.Request) -> web.Response:
     row = await api.queries.comment(
         caller.company_id, issue_id, request.match_info["comment_id"].lower()
     )
-    return _one(request, row, _comment, versioned=False)
+    return one(request, row, _comment, versioned=False)
 
 
 async def run(api: Api, request: web.Request) -> web.Response:
     """One run of an issue."""
     caller, issue_id = await _issue_of(api, request)
     row = await api.queries.run(caller.company_id, issue_id, request.match_info["run_id"].lower())
-    return _one(request, row, lambda row: views.run(read_run(row)))
+    return one(request, row, lambda row: views.run(read_run(row)))
 
 
 # ── pages ──────────────────────────────────────────────────────────────────────────────
@@ -121,9 +113,9 @@ async def keys(api: Api, request: web.Request) -> web.Response:
     asked = requests.query(request, w.KeysQuery)
     as_of = await api.queries.head(caller.company_id)
     rows = await api.queries.keys(
-        caller.company_id, _position(asked), asked.limit + 1, asked.revoked
+        caller.company_id, position_of(asked), asked.limit + 1, asked.revoked
     )
-    return _page(request, asked, as_of, rows, lambda row: views.key(read_key(row)))
+    return page(request, asked, as_of, rows, lambda row: views.key(read_key(row)))
 
 
 def entries_of(kind: str) -> Callable[[Api, web.Request], Any]:
@@ -134,9 +126,9 @@ def entries_of(kind: str) -> Callable[[Api, web.Request], Any]:
         asked = requests.query(request, w.EntriesQuery)
         as_of = await api.queries.head(caller.company_id)
         rows = await api.queries.entries(
-            caller.company_id, kind, _position(asked), asked.limit + 1, asked.archived
+            caller.company_id, kind, position_of(asked), asked.limit + 1, asked.archived
         )
-        return _page(request, asked, as_of, rows, lambda row: views.entry(read_entry(row)))
+        return page(request, asked, as_of, rows, lambda row: views.entry(read_entry(row)))
 
     return entries
 
@@ -147,8 +139,8 @@ async def issues(api: Api, request: web.Request) -> web.Response:
     asked = requests.query(request, w.IssuesQuery)
     as_of = await api.queries.head(caller.company_id)
     wanted = await _issue_filter(api, caller, asked)
-    rows = await api.queries.issues(caller.company_id, wanted, _position(asked), asked.limit + 1)
-    return _page(request, asked, as_of, rows, lambda row: views.issue(read_issue(row)))
+    rows = await api.queries.issues(caller.company_id, wanted, position_of(asked), asked.limit + 1)
+    return page(request, asked, as_of, rows, lambda row: views.issue(read_issue(row)))
 
 
 async def comments(api: Api, request: web.Request) -> web.Response:
@@ -157,9 +149,9 @@ async def comments(api: Api, request: web.Request) -> web.Response:
     asked = requests.query(request, w.PageQuery)
     as_of = await api.queries.head(caller.company_id)
     rows = await api.queries.comments(
-        caller.company_id, issue_id, _position(asked), asked.limit + 1
+        caller.company_id, issue_id, position_of(asked), asked.limit + 1
     )
-    return _page(request, asked, as_of, rows, _comment)
+    return page(request, asked, as_of, rows, _comment)
 
 
 async def links(api: Api, request: web.Request) -> web.Response:
@@ -167,8 +159,8 @@ async def links(api: Api, request: web.Request) -> web.Response:
     caller, issue_id = await _issue_of(api, request, w.PageQuery)
     asked = requests.query(request, w.PageQuery)
     as_of = await api.queries.head(caller.company_id)
-    rows = await api.queries.links(caller.company_id, issue_id, _position(asked), asked.limit + 1)
-    return _page(request, asked, as_of, rows, lambda row: views.link(read_link(row)))
+    rows = await api.queries.links(caller.company_id, issue_id, position_of(asked), asked.limit + 1)
+    return page(request, asked, as_of, rows, lambda row: views.link(read_link(row)))
 
 
 async def runs(api: Api, request: web.Request) -> web.Response:
@@ -176,8 +168,8 @@ async def runs(api: Api, request: web.Request) -> web.Response:
     caller, issue_id = await _issue_of(api, request, w.PageQuery)
     asked = requests.query(request, w.PageQuery)
     as_of = await api.queries.head(caller.company_id)
-    rows = await api.queries.runs(caller.company_id, issue_id, _position(asked), asked.limit + 1)
-    return _page(request, asked, as_of, rows, lambda row: views.run(read_run(row)))
+    rows = await api.queries.runs(caller.company_id, issue_id, position_of(asked), asked.limit + 1)
+    return page(request, asked, as_of, rows, lambda row: views.run(read_run(row)))
 
 
 async def activity(api: Api, request: web.Request) -> web.Response:
@@ -194,8 +186,10 @@ async def activity(api: Api, request: web.Request) -> web.Response:
         until=asked.until,
         with_keys=caller.role.sees_keys,
     )
-    rows = await api.queries.activity(caller.company_id, wanted, _position(asked), asked.limit + 1)
-    return _page(request, asked, as_of, rows, views.activity, by="position")
+    rows = await api.queries.activity(
+        caller.company_id, wanted, position_of(asked), asked.limit + 1
+    )
+    return page(request, asked, as_of, rows, views.activity, by="position")
 
 
 async def costs(api: Api, request: web.Request) -> web.Response:
@@ -205,9 +199,9 @@ async def costs(api: Api, request: web.Request) -> web.Response:
     as_of = await _reached(api, caller, "costs", asked.consistency)
     wanted = await _cost_filter(api, caller, asked)
     rows = await api.queries.cost_entries(
-        caller.company_id, wanted, _position(asked), asked.limit + 1
+        caller.company_id, wanted, position_of(asked), asked.limit + 1
     )
-    return _page(request, asked, as_of, rows, views.cost_entry, by="position")
+    return page(request, asked, as_of, rows, views.cost_entry, by="position")
 
 
 async def cost_sums(api: Api, request: web.Request) -> web.Response:
@@ -229,7 +223,7 @@ async def cost_sums(api: Api, request: web.Request) -> web.Response:
             f"That makes more than {_MOST_SUMS} sums; group by less, or narrow the days.",
             pointer="/group_by",
         )
-    return _json(
+    return as_json(
         {
             "items": [views.cost_sum(row, groups) for row in rows],
             "next_cursor": None,
@@ -261,7 +255,7 @@ async def events(api: Api, request: web.Request) -> web.Response:
         "as_of_position": as_of,
     }
     link = {"after": str(last)} if more else None
-    return _json(body, position=as_of, headers=_next_link(request, link))
+    return as_json(body, position=as_of, headers=next_link(request, link))
 
 
 # ── helpers ────────────────────────────────────────────────────────────────────────────
@@ -372,71 +366,3 @@ def _known_words(text: str | None, known: Sequence[str], name: str) -> list[str]
 
 def _assignee(text: str | None) -> str | None:
     return text if text in (None, "none") else str(Actor.parse(text or ""))
-
-
-def _one(
-    request: web.Request, row: Row | None, show: Show, *, versioned: bool = True
-) -> web.Response:
-    if row is None:
-        name = list(request.match_info.values())[-1]
-        raise Problem(404, "not_found", f"There is no {name!r} here.")
-    headers = {}
-    if versioned:
-        headers["ETag"] = f'"{row["version"]}"'
-        if requests.unless_changed(request, row["version"]):
-            return web.Response(status=304, headers=headers)
-    return _json(show(row), position=row["as_of_position"], headers=headers)
-
-
-def _page(
-    request: web.Request,
-    asked: w.PageQuery,
-    as_of: int,
-    rows: Sequence[Row],
-    show: Show,
-    *,
-    by: str = "created_position",
-) -> web.Response:
-    shown = rows[: asked.limit]
-    cursor = _cursor(shown[-1][by]) if len(rows) > asked.limit else None
-    body = {
-        "items": [show(row) for row in shown],
-        "next_cursor": cursor,
-        "as_of_position": as_of,
-    }
-    link = {"cursor": cursor} if cursor else None
-    return _json(body, position=as_of, headers=_next_link(request, link))
-
-
-def _next_link(request: web.Request, changed: dict[str, str] | None) -> dict[str, str]:
-    if changed is None:
-        return {}
-    return {"Link": f'<{request.rel_url.update_query(changed)}>; rel="next"'}
-
-
-def _cursor(position: int) -> str:
-    return base64.urlsafe_b64encode(f"p{position}".encode()).decode().rstrip("=")
-
-
-def _position(asked: w.PageQuery) -> int | None:
-    """The position that a cursor names; raises Invalid for one that was not ours."""
-    if asked.cursor is None:
-        return None
-    try:
-        padded = asked.cursor + "=" * (-len(asked.cursor) % 4)
-        text = base64.urlsafe_b64decode(padded.encode()).decode()
-        position = int(text.removeprefix("p"))
-    except (binascii.Error, ValueError):
-        position = -1
-    if not 0 <= position <= MAX_INT or _cursor(position) != asked.cursor:
-        raise Invalid("This cursor is not one that a list gave out.", pointer="/cursor")
-    return position
-
-
-def _json(
-    body: Any, *, position: int | None = None, headers: dict[str, str] | None = None
-) -> web.Response:
-    shown = dict(headers or {})
-    if position is not None:
-        shown["Ledger-Position"] = str(position)
-    return web.Response(body=orjson.dumps(body), content_type="application/json", headers=shown)

@@ -3,8 +3,9 @@
 The log: positions without gaps up to the head, versions without gaps in each stream, times
 that never run backwards, and each leaf computed anew from the row it stands in. The read
 models: written anew in a temporary shadow and compared, table by table, in one snapshot in
-which both are at the same position. Nothing is locked and nothing is changed, so it may run
-beside a working server at any hour. The first difference found is told, in words.
+which both are at the same position. It locks nobody out, so it may run beside a working server
+at any hour; models that nobody has moved lately it moves itself, as a projector would. The
+first difference found is told, in words.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ledger import log
 from ledger.codec import data_hash, leaf
 from ledger.database import Connection, Pool, connect
 from ledger.sql import beside
+from projections.projector import step
 from projections.shadow import TEMPORARY, Digest, Models, Shadow, rows
 
 _SQL = beside(__file__)
@@ -128,6 +130,9 @@ async def _walk_along(url: str, walk: _Walk, shadow: Shadow, progress: Progress)
         while walk.position < head and await walk.page(reader):
             await shadow.page(walk.company_id, await shadow.live_positions(walk.company_id))
             progress(min(walk.position, head), head)
+        for model in shadow.models.following:
+            while await step(reader, model, walk.company_id, until=head):
+                pass
     finally:
         await reader.close()
 

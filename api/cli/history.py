@@ -52,7 +52,9 @@ def import_beads_command(
             report = await import_beads(path, company_id, ledger, progress=progress)
         shown = report.model_dump()
         lines = [f"{name}: {value}" for name, value in shown.items() if isinstance(value, int)]
-        oddities = [f"- {o['what']}: {o['detail']}" for o in shown["oddities"]]
+        oddities = [
+            f"- {o['what']} ({o['count']}): {o['detail']} [{o['where']}]" for o in shown["oddities"]
+        ]
         tell(shown, as_json, *lines, *oddities)
 
     with_ledger(data_dir, database_url, bring)
