@@ -147,6 +147,8 @@ CREATE TABLE directory (
 );
 CREATE UNIQUE INDEX directory_slug ON directory (company_id, kind, slug)
     WHERE archived_at IS NULL;
+CREATE INDEX directory_label ON directory (company_id, name)
+    WHERE kind = 'label' AND archived_at IS NULL;
 CREATE INDEX directory_newest ON directory (company_id, kind, created_position);
 
 CREATE TABLE issue_prefixes (

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import orjson
 import structlog
@@ -26,6 +27,10 @@ from projections.queries import Queries
 
 _LOG = structlog.get_logger("ledger.http")
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+LIMITS: dict[str, Any] = {"max_line_size": 65_536, "max_field_size": 32_768}
+"""What a runner of the application lets a request line and a header be, in bytes."""
 
 
 def build_app(ledger: Ledger) -> web.Application:

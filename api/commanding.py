@@ -14,16 +14,16 @@ from typing import Annotated, Any, Literal, Union
 
 import orjson
 from aiohttp import web
-from pydantic import ConfigDict, Field, TypeAdapter, create_model
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from api import requests, shapes, views
 from api import wire as w
 from api.auth import Caller
 from api.context import Api, Context, context_of
-from api.problems import body_of, problem_of
+from api.problems import Problem, body_of, invalid, problem_of
 from api.verbs import VERBS, Ask, Built, Verb
 from ledger.codec import MAX_INT
-from ledger.errors import LedgerError
+from ledger.errors import IdempotencyKeyReused, LedgerError
 from ledger.submission import IdempotencyKey, Outcome, Provenance, Result, Submission
 
 
@@ -33,8 +33,8 @@ async def carry_out(api: Api, request: web.Request, verb: Verb, status: int) -> 
     caller = await api.caller(request)
     requests.query(request, w.Nothing)
     raw, given = await requests.body(request)
-    ask = Ask(caller, requests.expected_version(request), requests.run_id(request),
-              request.match_info)  # fmt: skip
+    version, run_id = requests.expected_version(request), requests.run_id(request)
+    ask = Ask(caller, version, run_id, requests.about(request))
     built = verb.build(ask, verb.body.model_validate(given))
     key = _key(request, caller, raw, 0)
     outcome = await _submit(api, context, caller, [built], key, len(raw), ask.run_id)
@@ -170,6 +170,10 @@ async def carry_out_many(api: Api, request: web.Request) -> web.Response:
     context = context_of(request)
     caller = await api.caller(request)
     requests.query(request, w.Nothing)
+    if "If-Match" in request.headers:
+        raise Problem(
+            400, "malformed", "If-Match is for one thing; give commands an expected_version."
+        )
     raw, given = await requests.body(request)
     items, atomic = _items_of(given)
     many = _Many(api, request, context, caller, raw, requests.run_id(request))
@@ -179,14 +183,40 @@ async def carry_out_many(api: Api, request: web.Request) -> web.Response:
         shown = await asyncio.gather(
             *(many.one(item, place, len(items)) for place, item in enumerate(items, start=1))
         )
-    return web.Response(body=orjson.dumps({"outcomes": shown}), content_type="application/json")
+        _unless_key_reused(shown)
+    context.position = max((one.get("position") or 0 for one in shown), default=0)
+    context.replayed = all(one.get("replayed") for one in shown)
+    headers = {"Idempotent-Replayed": "true"} if context.replayed else {}
+    if context.position:
+        headers["Ledger-Position"] = str(context.position)
+    return web.Response(
+        body=orjson.dumps({"outcomes": shown}), content_type="application/json", headers=headers
+    )
+
+
+def _unless_key_reused(shown: list[dict[str, Any]]) -> None:
+    """A key of another list is refused once, for all of this one."""
+    codes = {one.get("problem", {}).get("code") for one in shown}
+    if codes == {IdempotencyKeyReused.code}:
+        raise IdempotencyKeyReused(shown[0]["problem"]["detail"])
 
 
 def _items_of(given: Any) -> tuple[list[Any], bool]:
-    if isinstance(given, dict) and "commands" not in given:
-        return [_ITEM.validate_python(given)], False
-    listed = CommandList.model_validate({"commands": given} if isinstance(given, list) else given)
+    try:
+        if isinstance(given, dict) and "commands" not in given:
+            return [_ITEM.validate_python(given)], False
+        listed = CommandList.model_validate(
+            {"commands": given} if isinstance(given, list) else given
+        )
+    except ValidationError as error:
+        raise invalid(error, lambda loc: _in_body(loc, given)) from None
     return list(listed.commands), listed.atomic
+
+
+def _in_body(loc: tuple[int | str, ...], given: Any) -> tuple[int | str, ...]:
+    """Where the body itself has it: without the union's tags, and the name that a list lacks."""
+    steps = [step for n, step in enumerate(loc) if step not in VERBS or n not in (0, 2)]
+    return tuple(steps[1:] if isinstance(given, list) else steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +243,15 @@ class _Many:
     async def all_or_none(self, items: list[Any]) -> list[dict[str, Any]]:
         """Carries out all commands; raises the first refusal, and then none is."""
         key = _key(self.request, self.caller, self.raw, 0)
-        built = [self._built(item) for item in items]
-        outcome = await self._submit(built, key, len(self.raw))
+        built: list[Built] = []
+        try:
+            for item in items:
+                built.append(self._built(item))
+            outcome = await self._submit(built, key, len(self.raw))
+        except LedgerError as error:
+            place = error.facts.pop("command_index", len(built) if len(built) < len(items) else 0)
+            error.pointer = f"/commands/{place}{error.pointer or ''}"
+            raise
         return [
             _acceptance(item.type, one, outcome, result)
             for item, one, result in zip(items, built, outcome.results, strict=True)

@@ -123,6 +123,8 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
         yield parameter | ({"description": description} if description else {})
     if route.is_command:
         for name, (description, header) in _COMMAND_HEADERS.items():
+            if name == "If-Match" and route.body is CommandList:
+                continue
             yield {
                 "name": name, "in": "header", "required": False, "schema": header,
                 "description": description,

@@ -6,7 +6,7 @@ in it is a bug of ours: one 500, one traceback in the log, and nothing about it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -83,7 +83,7 @@ def problem_of(error: Exception) -> Problem | None:
         case Malformed():
             return Problem(400, "malformed", error.message)
         case ValidationError():
-            return _invalid(error)
+            return invalid(error)
         case RequestPayloadError():
             return Problem(400, "malformed", "The body did not arrive whole.")
         case asyncpg.PostgresError() if not isinstance(error, LOST):
@@ -153,10 +153,14 @@ def _escaped(part: int | str) -> str:
     return str(part)[:100].replace("~", "~0").replace("/", "~1")
 
 
-def _invalid(error: ValidationError) -> Problem:
+Loc = tuple[int | str, ...]
+
+
+def invalid(error: ValidationError, at: Callable[[Loc], Loc] = lambda loc: loc) -> Problem:
+    """The 422 of a body that has not the form; `at` says where the body has a location."""
     found = [
         {
-            "pointer": "".join(f"/{_escaped(part)}" for part in item["loc"]),
+            "pointer": "".join(f"/{_escaped(part)}" for part in at(item["loc"])),
             "code": str(item["type"]),
             "message": str(item["msg"]),
         }

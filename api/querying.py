@@ -14,8 +14,8 @@ from api.auth import Caller
 from api.context import Api
 from api.problems import Problem
 from ledger.actors import Actor
-from ledger.directory import slug_of
 from ledger.errors import Invalid
+from ledger.ids import as_ref
 from ledger.workflow import STATUSES
 from projections.comments import read_comment
 from projections.companies import read_company, read_key
@@ -69,7 +69,7 @@ def entry_of(kind: str) -> Callable[[Api, web.Request], Any]:
     async def entry(api: Api, request: web.Request) -> web.Response:
         caller = await api.caller(request)
         asked = requests.query(request, w.EntryQuery)
-        ref = request.match_info[f"{kind}_id"]
+        ref = requests.about(request)[f"{kind}_id"]
         row = await api.queries.entry(caller.company_id, kind, ref, asked.archived)
         return one(request, row, lambda row: views.entry(read_entry(row)))
 
@@ -80,7 +80,7 @@ async def issue(api: Api, request: web.Request) -> web.Response:
     """One issue, with its description."""
     caller = await api.caller(request)
     requests.query(request, w.Nothing)
-    row = await api.queries.issue(caller.company_id, request.match_info["issue_id"])
+    row = await api.queries.issue(caller.company_id, requests.about(request)["issue_id"])
     return one(
         request,
         row,
@@ -178,8 +178,8 @@ async def activity(api: Api, request: web.Request) -> web.Response:
     asked = requests.query(request, w.ActivityQuery)
     as_of = await _reached(api, caller, "activity", asked.consistency)
     wanted = ActivityFilter(
-        issue_id=await _issue_id(api, caller, asked.issue_id),
-        actor=asked.actor,
+        issue_id=await _issue_in_history(api, caller, asked.issue_id),
+        actor=await _actor(api, caller, asked.actor, "/actor"),
         run_id=asked.run_id,
         types=_words(asked.type),
         since=asked.since,
@@ -238,23 +238,24 @@ async def events(api: Api, request: web.Request) -> web.Response:
     caller = await api.caller(request)
     asked = requests.query(request, w.EventsQuery)
     as_of = await api.queries.head(caller.company_id)
-    stream_id = await _issue_id(api, caller, asked.issue_id)
+    stream_id = await _issue_in_history(api, caller, asked.issue_id)
+    after = max(asked.after, asked.cursor)
     stored = await api.queries.events(
         caller.company_id,
-        asked.after,
+        after,
         asked.limit + 1,
         stream_id,
         _words(asked.type),
         with_keys=caller.role.sees_keys,
     )
     shown, more = stored[: asked.limit], len(stored) > asked.limit
-    last = shown[-1].recorded.position if shown else asked.after
+    cursor = str(shown[-1].recorded.position) if more else None
     body = {
         "items": [views.event(item) for item in shown],
-        "next_cursor": str(last) if more else None,
+        "next_cursor": cursor,
         "as_of_position": as_of,
     }
-    link = {"after": str(last)} if more else None
+    link = {"cursor": cursor} if cursor else None
     return as_json(body, position=as_of, headers=next_link(request, link))
 
 
@@ -276,9 +277,19 @@ async def _issue_of(
 ) -> tuple[Caller, str]:
     caller = await api.caller(request)
     requests.query(request, model)
-    issue_id = await _issue_id(api, caller, request.match_info["issue_id"])
+    issue_id = await _issue_id(api, caller, requests.about(request)["issue_id"])
     assert issue_id is not None
     return caller, issue_id
+
+
+async def _issue_in_history(api: Api, caller: Caller, ref: str | None) -> str | None:
+    """The id of an issue, deleted or not, that a query names; raises a 404 Problem."""
+    if ref is None:
+        return None
+    issue_id = await api.queries.issue_ever(caller.company_id, ref)
+    if issue_id is None:
+        raise Problem(404, "not_found", f"There is no issue {ref!r} in this company.")
+    return issue_id
 
 
 async def _issue_id(api: Api, caller: Caller, ref: str | None) -> str | None:
@@ -296,8 +307,6 @@ async def _entry_id(api: Api, caller: Caller, kind: str, ref: str | None) -> str
     if ref is None:
         return None
     row = await api.queries.entry(caller.company_id, kind, ref, archived=True)
-    if row is None and kind == "label":  # A label may be called by its name.
-        row = await api.queries.entry(caller.company_id, kind, slug_of(ref), archived=True)
     if row is None:
         raise Problem(404, "not_found", f"There is no {kind} {ref!r} in this company.")
     return str(row["entry_id"])
@@ -311,7 +320,7 @@ async def _issue_filter(api: Api, caller: Caller, asked: w.IssuesQuery) -> Issue
         priorities=_known_words(
             asked.priority, ("none", "low", "medium", "high", "urgent"), "priority"
         ),
-        assignee=_assignee(asked.assignee),
+        assignee=await _assignee(api, caller, asked.assignee),
         team_id=await _entry_id(api, caller, "team", asked.team_id),
         project_id=await _entry_id(api, caller, "project", asked.project_id),
         goal_id=await _entry_id(api, caller, "goal", asked.goal_id),
@@ -327,8 +336,8 @@ async def _cost_filter(
     api: Api, caller: Caller, asked: w.CostsQuery | w.CostSumsQuery
 ) -> CostFilter:
     return CostFilter(
-        issue_id=await _issue_id(api, caller, asked.issue_id),
-        agent_id=asked.agent_id,
+        issue_id=await _issue_in_history(api, caller, asked.issue_id),
+        agent_id=await _agent_id(api, caller, asked.agent_id),
         project_id=await _entry_id(api, caller, "project", asked.project_id),
         provider=asked.provider,
         model=asked.model,
@@ -364,5 +373,24 @@ def _known_words(text: str | None, known: Sequence[str], name: str) -> list[str]
     return words
 
 
-def _assignee(text: str | None) -> str | None:
-    return text if text in (None, "none") else str(Actor.parse(text or ""))
+async def _assignee(api: Api, caller: Caller, text: str | None) -> str | None:
+    return text if text in (None, "none") else await _actor(api, caller, text, "/assignee")
+
+
+async def _actor(api: Api, caller: Caller, text: str | None, pointer: str) -> str | None:
+    """The actor that a filter means, by id or slug; raises Invalid for what is none."""
+    if text is None:
+        return None
+    try:
+        actor = Actor.parse(text)
+    except Invalid as error:
+        raise Invalid(error.message, pointer=pointer) from None
+    if actor.type == "system":
+        return str(actor)
+    row = await api.queries.entry(caller.company_id, actor.type, as_ref(actor.id), archived=True)
+    return str(actor._replace(id=str(row["entry_id"]))) if row else str(actor)
+
+
+async def _agent_id(api: Api, caller: Caller, ref: str | None) -> str | None:
+    actor = await _actor(api, caller, None if ref is None else f"agent:{ref}", "/agent_id")
+    return None if actor is None else Actor.parse(actor).id

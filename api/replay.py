@@ -63,6 +63,8 @@ class Fold:
         issue_id = issue
         if issue is not None and not is_id(issue):
             issue_id = self.known[identifier(issue)]
+            if issue_id is None:
+                return
         for key, state in self.known.staged.items():
             if key[0] not in ("company", "key", "entry", "issue", "run", "comment", "link"):
                 continue

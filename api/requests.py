@@ -11,14 +11,16 @@ from api import gate
 from api.problems import Problem
 from api.wire import Wire
 from ledger.codec import MAX_INT
-from ledger.ids import new_id
+from ledger.ids import as_ref, new_id
 from ledger.known import is_id
 
 W = TypeVar("W", bound=Wire)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION = re.compile(r'(?:W/)?"([0-9]{1,16})"')
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
+)
 
 
 class Trace(NamedTuple):
@@ -94,6 +96,11 @@ async def body(request: web.Request) -> tuple[bytes, Any]:
             )  # fmt: skip
     value = gate.parse(raw)
     return raw, {} if not raw else value
+
+
+def about(request: web.Request) -> dict[str, str]:
+    """What the path names: its segments, as they are looked up."""
+    return {name: as_ref(segment) for name, segment in request.match_info.items()}
 
 
 def query(request: web.Request, model: type[W]) -> W:

@@ -23,6 +23,8 @@ from pydantic import (
 
 from ledger.codec import MAX_INT, timestamp
 from ledger.decisions.links import INVERSES, LINK_TYPES
+from ledger.ids import as_ref
+from ledger.known import is_id
 from ledger.workflow import STATUSES
 
 MAX_TEXT = 500_000
@@ -35,8 +37,20 @@ Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Body = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Reason = Annotated[str, StringConstraints(max_length=5000)]
-Ref = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Slug = Annotated[str, StringConstraints(max_length=100, pattern=r"^[a-z0-9][a-z0-9._:-]*$")]
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(as_ref)]
+
+
+def _no_id(slug: str) -> str:
+    if is_id(slug):
+        raise ValueError("a slug must not look like an id")
+    return slug
+
+
+Slug = Annotated[
+    str,
+    StringConstraints(max_length=100, pattern=r"^[a-z0-9][a-z0-9._:-]*$"),
+    AfterValidator(_no_id),
+]
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{0,9}$")]
 ActorText = Annotated[str, StringConstraints(max_length=210, pattern=r"^(user|agent|system):.+$")]
 AssigneeText = Annotated[str, StringConstraints(max_length=210, pattern=r"^(user|agent):.+$")]
@@ -427,7 +441,7 @@ class ActivityQuery(FollowingQuery):
     issue_id: Ref | None = None
     actor: Annotated[str, StringConstraints(max_length=210)] | None = None
     run_id: Id | None = None
-    type: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    type: Annotated[str, StringConstraints(max_length=500)] | None = None
     since: Moment | None = None
     until: Moment | None = None
 
@@ -462,6 +476,7 @@ class EventsQuery(Wire):
     """The log itself, oldest first, after a position."""
 
     after: Annotated[int, Field(ge=0, le=MAX_INT)] = 0
+    cursor: Annotated[int, Field(ge=0, le=MAX_INT, description="the same as `after`")] = 0
     limit: Limit = 50
     issue_id: Ref | None = None
-    type: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    type: Annotated[str, StringConstraints(max_length=500)] | None = None

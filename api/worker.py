@@ -11,7 +11,7 @@ import sys
 
 from aiohttp import web
 
-from api.app import build_app
+from api.app import LIMITS, build_app
 from api.process import inherited_database, run_process, until_told_to_stop
 from api.wiring import open_ledger
 
@@ -21,7 +21,9 @@ DRAIN_SECONDS = 20.0
 async def work(url: str, host: str, port: int) -> None:
     """Serves until told to stop."""
     async with open_ledger(url) as ledger:
-        runner = web.AppRunner(build_app(ledger), access_log=None, shutdown_timeout=DRAIN_SECONDS)
+        runner = web.AppRunner(
+            build_app(ledger), access_log=None, shutdown_timeout=DRAIN_SECONDS, **LIMITS
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port, reuse_port=True, backlog=1024).start()

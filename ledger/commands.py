@@ -90,7 +90,7 @@ class CreateEntry(Command):
     """
 
     name = "create_entry"
-    permission = Permission.WORK  # and what the kind needs: directory.py
+    permission = Permission.ORGANISE  # or what the kind needs: directory.py
     entry_id: str
     kind: str
     entry_name: str
@@ -103,7 +103,7 @@ class UpdateEntry(Command):
     """Change fields of an entry: `name`, `slug`, or any of its kind's."""
 
     name = "update_entry"
-    permission = Permission.WORK  # and what the kind needs: directory.py
+    permission = Permission.ORGANISE  # or what the kind needs: directory.py
     kind: str
     entry: str
     changes: Mapping[str, Json]
@@ -114,7 +114,7 @@ class ArchiveEntry(Command):
     """Take an entry off the lists."""
 
     name = "archive_entry"
-    permission = Permission.WORK  # and what the kind needs: directory.py
+    permission = Permission.ORGANISE  # or what the kind needs: directory.py
     kind: str
     entry: str
 

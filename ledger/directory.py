@@ -21,7 +21,6 @@ class Kind:
     fields: frozenset[str]
     permission: Permission
     refs: Mapping[str, str] = field(default_factory=dict)
-    unique_name: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -39,7 +38,7 @@ KINDS: Mapping[str, Kind] = {
         Permission.PLAN,
         refs={"project_id": "project"},
     ),
-    "label": Kind(frozenset({"description", "color"}), Permission.PLAN, unique_name=True),
+    "label": Kind(frozenset({"description", "color"}), Permission.PLAN),
     "routine": Kind(frozenset({"description", "instructions"}), Permission.PLAN),
 }
 

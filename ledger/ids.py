@@ -9,12 +9,19 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
+from ledger.known import is_id
+
 _KEY = re.compile(r"ldg_([0-9a-f]{32})_[A-Za-z0-9_-]{20,100}")
 
 
 def new_id() -> str:
     """A UUIDv7: unique anywhere, and later ones sort later (RFC 9562, section 5.7)."""
     return str(uuid7())
+
+
+def as_ref(text: str) -> str:
+    """A reference as it is looked up: ids are read without regard to case (RFC 9562)."""
+    return text.lower() if is_id(text.lower()) else text
 
 
 def new_secret(company_id: str) -> str:

@@ -148,9 +148,15 @@ def slug(kind: str, text: str) -> FactKey:
 
 
 def slugs(kind: str, ref: str) -> list[FactKey]:
-    """The slugs that a reference may mean; a label may be called by its name as well."""
-    literal = slug(kind, ref)
-    return [literal, slug(kind, slug_of(ref))] if kind == "label" else [literal]
+    """What a reference may be looked up as; a label may be called by its name as well."""
+    if kind != "label":
+        return [slug(kind, ref)]
+    return [label_named(ref), slug(kind, ref), slug(kind, slug_of(ref))]
+
+
+def label_named(name: str) -> FactKey:
+    """The entry id of a label's name, which is its own in the company."""
+    return ("label", name)
 
 
 def prefix(text: str) -> FactKey:
@@ -248,6 +254,10 @@ def _entry_lookups(before: State | None, entry: Entry, known: Known) -> dict[Fac
     if isinstance(before, Entry) and before.slug != entry.slug:
         facts[("slug", entry.kind, before.slug)] = None
     facts[("slug", entry.kind, entry.slug)] = None if entry.archived_at else entry.id
+    if entry.kind == "label":
+        if isinstance(before, Entry):
+            facts[label_named(before.name)] = None
+        facts[label_named(entry.name)] = None if entry.archived_at else entry.id
     former = before.fields.get("issue_prefix") if isinstance(before, Entry) else None
     match entry.fields.get("issue_prefix"):
         case str(new) if new != former and known[prefix(new)] is None:

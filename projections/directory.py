@@ -28,12 +28,12 @@ class Directory:
 
     name = "directory"
     tables = ("directory", "issue_prefixes")
-    loads = frozenset({"entry", "slug", "prefix"})
+    loads = frozenset({"entry", "slug", "label", "prefix"})
 
     async def load(
         self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
     ) -> Mapping[FactKey, Any]:
-        """Entries by id, ids by kind and slug, and prefixes with their counters."""
+        """Entries by id, ids by slug or label name, and prefixes with their counters."""
         match kind:
             case "entry":
                 rows = await connection.fetch(_SQL.entries, company_id, [key[1] for key in keys])
@@ -42,6 +42,9 @@ class Directory:
                 kinds, slugs = [key[1] for key in keys], [key[2] for key in keys]
                 rows = await connection.fetch(_SQL.slugs, company_id, kinds, slugs)
                 return {("slug", r["kind"], r["slug"]): str(r["entry_id"]) for r in rows}
+            case "label":
+                rows = await connection.fetch(_SQL.labels, company_id, [key[1] for key in keys])
+                return {("label", r["name"]): str(r["entry_id"]) for r in rows}
             case _:
                 rows = await connection.fetch(_SQL.prefixes, company_id, [key[1] for key in keys])
                 return {("prefix", row["prefix"]): _prefix(row) for row in rows}

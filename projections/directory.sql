@@ -9,6 +9,15 @@ FROM unnest($2::text[], $3::text[]) AS asked (kind, slug)
 JOIN directory AS d
   ON d.company_id = $1 AND d.kind = asked.kind AND d.slug = asked.slug AND d.archived_at IS NULL;
 
+-- name: labels
+-- The living labels of these names.
+SELECT name, entry_id
+FROM directory
+WHERE company_id = $1
+  AND kind = 'label'
+  AND archived_at IS NULL
+  AND name = ANY ($2::text[]);
+
 -- name: prefixes
 -- Whose prefixes these are, and the last number each gave out.
 SELECT prefix, team_id, last_number

@@ -110,7 +110,7 @@ class Queries:
 
     async def entry(self, company_id: str, kind: str, ref: str, archived: bool) -> Row | None:
         """One entry, by id or slug."""
-        entry_id, slug = (ref, None) if is_id(ref) else (None, ref.lower())
+        entry_id, slug = (ref, None) if is_id(ref) else (None, ref)
         return await self._pool.fetchrow(_SQL.entry, company_id, kind, entry_id, slug, archived)
 
     async def issue(self, company_id: str, ref: str) -> Row | None:
@@ -118,6 +118,14 @@ class Queries:
         if is_id(ref):
             return await self._pool.fetchrow(_SQL.issue_by_id, company_id, ref)
         return await self._pool.fetchrow(_SQL.issue_by_identifier, company_id, ref.upper())
+
+    async def issue_ever(self, company_id: str, ref: str) -> str | None:
+        """The id of an issue by id or identifier, be it deleted."""
+        issue_id, identifier = (ref, None) if is_id(ref) else (None, ref.upper())
+        found: str | None = await self._pool.fetchval(
+            _SQL.issue_ever, company_id, issue_id, identifier
+        )
+        return found
 
     async def issues(
         self, company_id: str, wanted: IssueFilter, before: int | None, limit: int

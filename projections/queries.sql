@@ -38,13 +38,19 @@ ORDER BY created_position DESC
 LIMIT $4;
 
 -- name: entry
--- One entry by id, or the living one by slug.
+-- One entry by id, or the living one by slug, or a label by its name.
 SELECT d.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
 FROM directory AS d
 WHERE d.company_id = $1
   AND d.kind = $2
-  AND (d.entry_id = $3::uuid OR (d.slug = $4::text AND d.archived_at IS NULL))
-  AND ($5 OR d.archived_at IS NULL);
+  AND (
+      d.entry_id = $3::uuid
+      OR (d.slug = lower($4::text) AND d.archived_at IS NULL)
+      OR (d.kind = 'label' AND d.name = $4 AND d.archived_at IS NULL)
+  )
+  AND ($5 OR d.archived_at IS NULL)
+ORDER BY d.name = $4 DESC
+LIMIT 1;
 
 -- name: issue_by_id
 -- One issue, by id.
@@ -57,6 +63,11 @@ WHERE i.company_id = $1 AND i.issue_id = $2 AND i.deleted_at IS NULL;
 SELECT i.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
 FROM issues AS i
 WHERE i.company_id = $1 AND i.identifier = $2 AND i.deleted_at IS NULL;
+
+-- name: issue_ever
+-- An issue's id, deleted or not.
+SELECT issue_id::text FROM issues
+WHERE company_id = $1 AND (issue_id = $2::uuid OR identifier = $3::text);
 
 -- name: issues
 -- Issues, newest first, without their descriptions.

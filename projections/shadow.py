@@ -27,6 +27,8 @@ _SQL = beside(__file__)
 _STATEMENT = re.compile(
     r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (?:\w+ ON )?(\w+).*?;$", re.DOTALL | re.MULTILINE
 )
+_LIVE = "ledger, pg_temp"
+"""Live tables before temporary ones, which Postgres would look at first if it were not told."""
 TEMPORARY = "pg_temp"
 """The schema of a shadow that goes when its connection does, however that ends."""
 
@@ -132,7 +134,7 @@ class Shadow:
 
     async def live_digests(self, company_id: str) -> Mapping[str, Digest]:
         """The digest of each live table; for the rest of the transaction names mean those."""
-        await self.see("ledger")
+        await self.see(_LIVE)
         return await digests(self.connection, self.models.tables, company_id)
 
     async def see(self, schema: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from api.app import build_app
+from api.app import LIMITS, build_app
 from api.wiring import FOLLOWING, Ledger, open_ledger
 from ledger.actors import Actor, Role
 from ledger.database import install_schema, reader_pool
@@ -83,7 +83,7 @@ async def projector(database_url: str) -> AsyncIterator[Projector]:
 @pytest_asyncio.fixture(scope="session")
 async def base_url(ledger: Ledger, projector: Projector) -> AsyncIterator[str]:
     """The URL of the real HTTP server over the shared ledger, in this process."""
-    runner = web.AppRunner(build_app(ledger), access_log=None)
+    runner = web.AppRunner(build_app(ledger), access_log=None, **LIMITS)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -111,6 +111,8 @@ def verify_command(
     found: list[Verified] = []
 
     async def prove(ledger: Ledger) -> None:
+        if one:
+            await must_exist(ledger, one)
         asked = [one] if one else await companies(ledger.readers)
         with progress_bar("verifying") as progress:
             for company_id in asked:
@@ -141,7 +143,7 @@ def replay(
         str | None, typer.Option(metavar="X", help="Of this issue alone (id or identifier).")
     ] = None,
     at_position: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Up to this position.")
+        int | None, typer.Option(min=0, max=2**53 - 1, metavar="N", help="Up to this position.")
     ] = None,
     state: Annotated[
         bool, typer.Option("--state", help="The state that they come to, not the events.")

@@ -98,12 +98,12 @@ def _seen(command: c.Command, known: Known) -> Aggregate | None:
     """What the caller saw a version of; None for what is yet to be made."""
     match command:
         case c.ReportCost():
-            return known.run(command.run_id)
+            return runs.the_run(command, known)
         case c.IssueCommand():
             return the_issue(command, known)
         case c.UpdateEntry() | c.ArchiveEntry():
             return the_entry(command.kind, command.entry, known)
         case c.RenameKey() | c.RevokeKey():
-            return known.key(command.key_id)
+            return companies.the_key(command, known)
         case _:
             return None

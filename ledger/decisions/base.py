@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ledger.actors import Actor, Role
 from ledger.codec import timestamp
-from ledger.commands import Command, IssueCommand
+from ledger.commands import ArchiveEntry, Command, CreateEntry, IssueCommand, UpdateEntry
+from ledger.directory import KINDS
 from ledger.errors import Forbidden, NotFound
 from ledger.events import Event, Json
 from ledger.known import FactKey, Known
@@ -33,9 +34,12 @@ def on_issue(issue: Issue, *events: Event, also: tuple[FactKey, Event] | None = 
 
 
 def permit(command: Command) -> None:
-    """Raises Forbidden unless the caller's role has the command's permission."""
-    if not command.role.may(command.permission):
-        raise forbidden(command.role, command.permission)
+    """Raises Forbidden unless the caller's role has the permission that the command needs."""
+    needed = command.permission
+    if isinstance(command, CreateEntry | UpdateEntry | ArchiveEntry):
+        needed = KINDS[command.kind].permission
+    if not command.role.may(needed):
+        raise forbidden(command.role, needed)
 
 
 def permit_run(command: Command, run_id: str, known: Known) -> None:

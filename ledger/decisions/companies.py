@@ -47,7 +47,7 @@ def create_key(command: c.CreateKey, known: Known) -> Decision:
 def rename_key(command: c.RenameKey, known: Known) -> Decision:
     """The same name again is no change."""
     stream = ("key", command.key_id)
-    key = _the_key(command, known)
+    key = the_key(command, known)
     if key.name == command.key_name:
         return Decision(stream, stream, ())
     renamed = e.KeyRenamed(from_name=key.name, to_name=command.key_name)
@@ -57,11 +57,12 @@ def rename_key(command: c.RenameKey, known: Known) -> Decision:
 def revoke_key(command: c.RevokeKey, known: Known) -> Decision:
     """Revoking twice is agreement, not an error."""
     stream = ("key", command.key_id)
-    key = _the_key(command, known)
+    key = the_key(command, known)
     return Decision(stream, stream, () if key.revoked_at else ((stream, e.KeyRevoked()),))
 
 
-def _the_key(command: c.RenameKey | c.RevokeKey, known: Known) -> Key:
+def the_key(command: c.RenameKey | c.RevokeKey, known: Known) -> Key:
+    """The key that a command is about; raises NotFound, or Forbidden for an owner's."""
     key = known.key(command.key_id)
     if key is None:
         raise not_found("key", command.key_id)

@@ -12,20 +12,21 @@ from collections.abc import Mapping
 from ledger import commands as c
 from ledger import events as e
 from ledger.actors import Actor
-from ledger.decisions.base import Decision, forbidden, the_actor, the_entry
+from ledger.decisions.base import Decision, the_actor, the_entry
 from ledger.directory import KINDS, prefix_candidates, slug_candidates, slug_of
 from ledger.errors import Invalid, Taken
 from ledger.events import Json
-from ledger.known import Known, prefix
+from ledger.known import Known, label_named, prefix
 from ledger.known import slug as slug_key
 
 
 def create(command: c.CreateEntry, known: Known) -> Decision:
     """List an entry under a slug of its own; a team under a prefix of its own too."""
-    _permit(command, command.kind)
     key = ("entry", command.entry_id)
     if known[key] is not None:
         raise Taken("This id is in use.", pointer="/id")
+    if command.kind == "label":
+        _refuse_taken_name(command.entry_name, command.entry_id, known)
     chosen = _free_slug(command, known)
     fields = dict(_resolved(command.kind, command.fields, known))
     if command.kind == "team":
@@ -38,11 +39,12 @@ def create(command: c.CreateEntry, known: Known) -> Decision:
 
 def update(command: c.UpdateEntry, known: Known) -> Decision:
     """Change what is named; what stands already is no change."""
-    _permit(command, command.kind)
     entry = the_entry(command.kind, command.entry, known)
     new = dict(_resolved(command.kind, command.changes, known))
-    if KINDS[command.kind].unique_name and "slug" not in new and isinstance(new.get("name"), str):
-        new["slug"] = slug_of(str(new["name"]))  # A label is its name.
+    match new.get("name"):
+        case str(name) if command.kind == "label" and name != entry.name:
+            _refuse_taken_name(name, entry.id, known)
+            new.setdefault("slug", slug_of(name))  # A label is its name.
     match new.get("slug"):
         case str(wanted):
             new["slug"] = wanted.lower()
@@ -67,24 +69,17 @@ def update(command: c.UpdateEntry, known: Known) -> Decision:
 
 def archive(command: c.ArchiveEntry, known: Known) -> Decision:
     """Take an entry off the lists; issues that refer to it keep doing so."""
-    _permit(command, command.kind)
     entry = the_entry(command.kind, command.entry, known)
     key = ("entry", entry.id)
     archived = e.EntryArchived(kind=command.kind, name=entry.name)
     return Decision(key, key, ((key, archived),))
 
 
-def _permit(command: c.Command, kind: str) -> None:
-    needed = KINDS[kind].permission
-    if not command.role.may(needed):
-        raise forbidden(command.role, needed)
-
-
 def _free_slug(command: c.CreateEntry, known: Known) -> str:
     candidates = slug_candidates(slug_of(command.entry_name), command.entry_id)
     if command.slug is not None:
         candidates = [command.slug.lower()]
-    elif KINDS[command.kind].unique_name:
+    elif command.kind == "label":
         candidates = candidates[:1]
     for candidate in candidates:
         if known[slug_key(command.kind, candidate)] is None:
@@ -95,6 +90,16 @@ def _free_slug(command: c.CreateEntry, known: Known) -> str:
 def _refuse_taken_slug(kind: str, wanted: str, entry_id: str, known: Known) -> None:
     if known[slug_key(kind, wanted)] not in (None, entry_id):
         raise _taken_slug(kind, wanted, known)
+
+
+def _refuse_taken_name(name: str, label_id: str, known: Known) -> None:
+    owner = known[label_named(name)]
+    if owner not in (None, label_id):
+        raise Taken(
+            f"There is a label {name!r} already; use that one, or choose another name.",
+            pointer="/name",
+            taken_by=owner,
+        )
 
 
 def _taken_slug(kind: str, wanted: str, known: Known) -> Taken:

@@ -22,6 +22,7 @@ from ledger.known import (
     holder_of_key,
     identifier,
     is_id,
+    label_named,
     link_between,
     prefix,
     slug,
@@ -52,10 +53,13 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
         case c.UpdateEntry():
             yield from _entry(command.kind, command.entry, known)
             yield from _entry_refs(command.kind, command.changes, known)
-            for name in ("slug", "name"):
-                match command.changes.get(name):
-                    case str(new):
-                        yield slug(command.kind, new if name == "slug" else slug_of(new))
+            match command.changes.get("slug"):
+                case str(new):
+                    yield slug(command.kind, new)
+            match command.changes.get("name"):
+                case str(new) if command.kind == "label":
+                    yield label_named(new)
+                    yield slug("label", slug_of(new))
         case c.ArchiveEntry():
             yield from _entry(command.kind, command.entry, known)
         case c.CreateIssue():
@@ -110,6 +114,8 @@ def _actor(actor: Actor, known: Known) -> Iterator[FactKey]:
 
 def _entry_names(command: c.CreateEntry, known: Known) -> Iterator[FactKey]:
     derived = slug_of(command.entry_name)
+    if command.kind == "label":
+        yield label_named(command.entry_name)
     for candidate in [command.slug] if command.slug else slug_candidates(derived, command.entry_id):
         yield slug(command.kind, candidate)
     if command.kind == "team" and "issue_prefix" not in command.fields:

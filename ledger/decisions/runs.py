@@ -7,20 +7,18 @@ from ledger import events as e
 from ledger.decisions.base import Decision, not_found
 from ledger.errors import Forbidden
 from ledger.known import Known
+from ledger.state import Run
 
 
 def report_cost(command: c.ReportCost, known: Known) -> Decision:
     """Every report counts, late ones too, of what is deleted too: it was spent."""
-    issue = known.issue(command.issue, deleted=True)
-    if issue is None:
-        raise not_found("issue", command.issue)
-    run = known.run(command.run_id)
-    if run is None or run.issue_id != issue.id:
-        raise not_found("run", command.run_id)
+    run = the_run(command, known)
+    issue = known.issue(run.issue_id, deleted=True)
+    assert issue is not None
     if command.actor.type == "agent" and command.actor.id != run.agent_id:
         raise Forbidden(f"That run is agent {run.agent_id}'s; report on runs of your own.")
     reported = e.CostReported(
-        issue_id=issue.id,
+        issue_id=run.issue_id,
         agent_id=run.agent_id,
         project_id=issue.project_id,
         provider=command.provider,
@@ -32,3 +30,14 @@ def report_cost(command: c.ReportCost, known: Known) -> Decision:
     )
     stream = ("run", run.id)
     return Decision(stream, stream, ((stream, reported),))
+
+
+def the_run(command: c.ReportCost, known: Known) -> Run:
+    """The run that a command is about, of an issue that may be deleted; raises NotFound."""
+    issue = known.issue(command.issue, deleted=True)
+    if issue is None:
+        raise not_found("issue", command.issue)
+    run = known.run(command.run_id)
+    if run is None or run.issue_id != issue.id:
+        raise not_found("run", command.run_id)
+    return run
