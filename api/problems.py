@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import asyncpg
 import orjson
 from aiohttp import web
 from aiohttp.web import RequestPayloadError
@@ -86,9 +85,7 @@ def problem_of(error: Exception) -> Problem | None:
             return invalid(error)
         case RequestPayloadError():
             return Problem(400, "malformed", "The body did not arrive whole.")
-        case asyncpg.PostgresError() if not isinstance(error, LOST):
-            return None
-        case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
+        case Exception() if isinstance(error, LOST):
             return Problem(
                 503,
                 "database_unavailable",

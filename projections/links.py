@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ledger.database import Connection
-from ledger.events import Recorded
+from ledger.events import IssueUnlinked, Recorded
 from ledger.known import FactKey
 from ledger.sql import beside
 from ledger.state import Link
@@ -54,9 +54,8 @@ class Links:
         facts: Mapping[FactKey, Any],
     ) -> None:
         """Takes away the links that are gone, then writes those that came."""
-        links = {key[1]: value for key, value in facts.items() if key[0] == "link"}
-        gone = [link_id for link_id, link in links.items() if link is None]
-        here = [link for link in links.values() if link is not None]
+        here = [link for key, link in facts.items() if key[0] == "link" and link is not None]
+        gone = [r.event.link_id for r in recorded if isinstance(r.event, IssueUnlinked)]
         if gone:
             await connection.execute(_SQL.delete_links, company_id, gone)
         if here:

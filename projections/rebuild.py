@@ -85,9 +85,9 @@ def _is_wanted(table: str, models: Models, names: Sequence[str]) -> bool:
 class _Lease:
     """The right to rebuild, renewed for as long as it is held."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, holder: str) -> None:
         self.connection = connection
-        self.holder = new_id()
+        self.holder = holder
         self._using = asyncio.Lock()
 
     async def renew(self) -> None:
@@ -106,8 +106,9 @@ class _Lease:
 
 @contextlib.asynccontextmanager
 async def _lease(url: str) -> AsyncIterator[_Lease]:
-    connection = await connect(url, "ledger_owner")
-    lease = _Lease(connection)
+    holder = new_id()
+    connection = await connect(url, "ledger_owner", application_name=f"ledger-rebuild {holder}")
+    lease = _Lease(connection, holder)
     try:
         await lease.renew()
         keeping = asyncio.create_task(lease.keep())
@@ -137,6 +138,7 @@ async def _write(shadow: Shadow, lease: _Lease, progress: Progress) -> None:
             if position >= end.position:
                 break
         before += end.position
+    progress(total, total)
 
 
 async def _compare(shadow: Shadow) -> list[Rebuilt]:

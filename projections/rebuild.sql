@@ -1,5 +1,6 @@
 -- name: hold_lease
--- Takes or renews the one lease of rebuilds, unless another holder's runs on.
+-- Takes or renews the one lease of rebuilds, unless another holder's runs on; that of a holder
+-- whose session is gone has ended.
 INSERT INTO projector_leases AS l (model, holder, expires_at, beat_at)
 SELECT 'rebuild', $1, clock + make_interval(secs => $2), clock
 FROM clock_timestamp() AS clock
@@ -7,7 +8,12 @@ ON CONFLICT (model) DO UPDATE SET
     holder = excluded.holder,
     expires_at = excluded.expires_at,
     beat_at = excluded.beat_at
-WHERE l.holder = excluded.holder OR l.expires_at < excluded.beat_at
+WHERE l.holder = excluded.holder
+   OR l.expires_at < excluded.beat_at
+   OR NOT EXISTS (
+       SELECT FROM pg_stat_activity AS a
+       WHERE a.application_name = 'ledger-rebuild ' || l.holder::text
+   )
 RETURNING l.holder;
 
 -- name: lease_holder

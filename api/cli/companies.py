@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from api import views
+from api import wire as w
 from api.cli.options import (
     AsJson,
     CompanyOption,
     DatabaseUrl,
     DataDir,
+    checked,
     company_id_of,
     must_exist,
     tell,
@@ -38,8 +40,7 @@ def company_create(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Begin a company."""
-    if not name.strip() or len(name) > 200:
-        raise typer.BadParameter("A name has 1 to 200 characters.")
+    checked(w.Name, name, "NAME")
 
     async def create(ledger: Ledger) -> None:
         company_id = await ledger.create_company(name, workflow)
@@ -81,10 +82,12 @@ def key_create(
 ) -> None:
     """Create an API key, and show it once."""
     named = Actor.parse(actor)
+    checked(w.ActorText, actor, "--actor")
+    called = None if name is None else checked(w.Name, name, "--name")
     company_id = company_id_of(company)
 
     async def create(ledger: Ledger) -> None:
-        key_id, key, canonical = await ledger.create_key(company_id, role, named, name)
+        key_id, key, canonical = await ledger.create_key(company_id, role, named, called)
         shown = {"id": key_id, "key": key, "role": str(role), "actor": canonical}
         tell(shown, as_json, key)
 

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from api import views
+from api import wire as w
 from api.cli.options import (
     AsJson,
     CompanyOption,
     DatabaseUrl,
     DataDir,
     Refusal,
+    checked,
     company_id_of,
     data_of,
     database_of,
@@ -152,6 +154,8 @@ def replay(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Print the log as NDJSON, or the state that it comes to, folded from events alone."""
+    if issue is not None:
+        issue = checked(w.Ref, issue, "--issue")
     company_id = company_id_of(company)
 
     async def show(ledger: Ledger) -> None:

@@ -9,15 +9,18 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import orjson
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from api.gate import Malformed, refuse_bad_string
 from api.wiring import Ledger, open_ledger
 from ledger import log
-from ledger.database import install_schema
+from ledger.database import SchemaError, install_schema
 from ledger.embedded_postgres import postgres
 from ledger.known import is_id
 
@@ -52,6 +55,8 @@ def data_of(data_dir: Path | None, database_url: str | None) -> Path | str:
     if data_dir is not None:
         return data_dir.absolute()
     url = database_url or os.environ.get("LEDGER_DATABASE_URL")
+    if url:
+        _refuse_bad_url(url)
     return url or Path(os.environ.get("LEDGER_DATA_DIR") or ".data").absolute()
 
 
@@ -93,6 +98,24 @@ async def installed(url: str, work: Coroutine[Any, Any, T]) -> T:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's coroutine."""
     return asyncio.run(work)
+
+
+def checked(kind: Any, value: str, name: str) -> str:
+    """A value that the API's own type takes too; raises a usage error for another one."""
+    try:
+        text: str = TypeAdapter(kind).validate_python(value)
+        refuse_bad_string(text)
+    except (ValidationError, Malformed) as error:
+        said = error.message if isinstance(error, Malformed) else error.errors()[0]["msg"]
+        raise typer.BadParameter(f"{name}: {said}.") from None
+    return text
+
+
+def _refuse_bad_url(url: str) -> None:
+    try:
+        urlsplit(url).port  # noqa: B018 (reading it is what checks it)
+    except ValueError as error:
+        raise SchemaError(f"{url!r} is no URL of a database: {error}.") from None
 
 
 def company_id_of(text: str) -> str:
