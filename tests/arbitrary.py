@@ -33,7 +33,7 @@ ELSEWHERE = 5000
 ISSUES = [an_id(n) for n in range(1, 7)]
 RUNS = [an_id(n) for n in range(11, 19)]
 COMMENTS = [an_id(n) for n in range(21, 26)]
-LINKS = [an_id(n) for n in range(31, 36)]
+LINKS = [an_id(n) for n in range(31, 34)]
 KEYS = [an_id(n) for n in range(41, 45)]
 ENTRIES: Mapping[str, tuple[str, str]] = {
     kind: (an_id(51 + 2 * n), an_id(52 + 2 * n)) for n, kind in enumerate(sorted(KINDS))
@@ -106,7 +106,7 @@ def _entries(kind: str) -> st.SearchStrategy[str]:
     first, second = ENTRIES[kind]
     other = ENTRIES["goal" if kind != "goal" else "label"][0]
     return _often(
-        [first, first, kind, kind.upper(), second],
+        [first, first, first, kind, kind.upper(), second],
         ["bug fix", "odd_one", "a", "coder", other, *_strange(ENTRIES[kind])],
     )
 
@@ -133,12 +133,19 @@ def _says(
 
 
 def _about(
-    command: type[c.Command], name: str, usual: list[tuple[str, str]], ids: list[str], **fields: Any
+    command: type[c.Command],
+    name: str,
+    usual: list[tuple[str, str]],
+    ids: list[str],
+    by: st.SearchStrategy[Caller] = everybody,
+    **fields: Any,
 ) -> Commands:
     """A command about something of an issue: mostly of the issue that has it."""
     pairs = _often(usual, [(issue, one) for issue in (*ISSUES[:2], NOBODYS) for one in ids])
     return pairs.flatmap(
-        lambda pair: _says(command, **{**fields, "issue": st.just(pair[0]), name: st.just(pair[1])})
+        lambda pair: _says(
+            command, by, **{**fields, "issue": st.just(pair[0]), name: st.just(pair[1])}
+        )
     )
 
 
@@ -236,6 +243,7 @@ _REPORTS = _about(
     "run_id",
     [(ISSUES[0], RUNS[0]), (ISSUES[0], RUNS[0]), (ISSUES[0], RUNS[1])],
     [*RUNS, *_strange(RUNS[:1])],
+    _often([coder, bob, operator], [reviewer]),
     provider=st.sampled_from(["anthropic", "openai"]),
     model=st.sampled_from(["opus", "gpt"]),
     input_tokens=amounts,
@@ -263,7 +271,7 @@ ON_ISSUES: Commands = _weighted(
     (2, _says(c.LabelIssue, issue=issues, label=_entries("label"))),
     (1, _says(c.UnlabelIssue, issue=issues, label=_entries("label"))),
     (2, _REPORTS),
-    (1, _says(c.DeleteIssue, issue=st.sampled_from(ISSUES[2:] + ISSUES), reason=maybe_texts)),
+    (1, _says(c.DeleteIssue, issue=_often(ISSUES[3:], ISSUES[:3]), reason=maybe_texts)),
 )
 
 # ── directory ──────────────────────────────────────────────────────────────────────────
@@ -318,7 +326,7 @@ def _archives(kind: str) -> Commands:
 
 
 DIRECTORY: Commands = _weighted(
-    (3, _KINDS.flatmap(_lists)), (3, _KINDS.flatmap(_changes)), (1, _KINDS.flatmap(_archives))
+    (5, _KINDS.flatmap(_lists)), (5, _KINDS.flatmap(_changes)), (1, _KINDS.flatmap(_archives))
 )
 
 # ── company ────────────────────────────────────────────────────────────────────────────

@@ -273,9 +273,10 @@ class Nonsense(c.IssueCommand):
 
 BUGS: dict[str, Callable[[str], c.Command]] = {
     "in needs": lambda issue: c.EditIssue(actor=ALICE, role=Role.OWNER, issue=issue, changes=None),  # type: ignore[arg-type]
+    "in needs, of a type": lambda issue: create(labels=7),
     "in decide": lambda issue: edit(issue, nonsense=1),
     "no rule": lambda issue: Nonsense(actor=ALICE, role=Role.OWNER, issue=issue),
-    "in evolve": lambda issue: edit(issue, version=1),
+    "in evolve": lambda issue: edit(issue, version=7),
 }
 
 

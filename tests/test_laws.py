@@ -25,6 +25,7 @@ from api.replay import Fold
 from api.wiring import MODELS, Ledger, open_ledger
 from ledger import log
 from ledger.commands import Command
+from ledger.committer import Bounds
 from ledger.database import connect
 from ledger.errors import LedgerError
 from ledger.events import EVENT_TYPES, CostReported, Json
@@ -156,7 +157,7 @@ async def test_whatever_is_asked_the_log_is_whole_and_everything_agrees_with_it(
         await rebuilt_equals_live(workers, shadow)
 
     try:
-        await for_all_scripts(law, examples=40, batches=9)
+        await for_all_scripts(law, examples=40, batches=15)
     finally:
         await shadow.close()
 
@@ -178,13 +179,33 @@ async def test_another_companys_ids_are_as_if_they_never_were(
                 told.append([_told(a) for played in await workers.play(script) for a in played])
             assert told[0] == told[1]
 
-        await for_all_scripts(law, examples=12, batches=6)
+        await for_all_scripts(law, examples=10, batches=10)
 
 
 def _told(answer: Answer) -> object:
     if isinstance(answer, LedgerError):
         return type(answer), answer.pointer
     return [(r.kind, r.version, r.appended) for r in answer.results]
+
+
+async def test_batches_caches_and_neighbours_change_no_answer(new_database: NewDatabase) -> None:
+    """Together at a process that remembers, or alone at one that knows nothing: the same."""
+    url = await new_database()
+    forgetful = Bounds(cached_facts=0)
+    async with open_ledger(url) as warm, open_ledger(url, bounds=forgetful) as cold:
+
+        async def law(script: list[Batch]) -> None:
+            together = Workers((warm, cold), await warm.create_company("Acme"))
+            alone = Workers((cold, warm), await cold.create_company("Acme"))
+            await together.begin()
+            await alone.begin()
+            for batch in script:
+                answers = await together.at_once(batch.submissions, 0, batch.provenance)
+                for submission, answer in zip(batch.submissions, answers, strict=True):
+                    (again,) = await alone.at_once([submission], 0, batch.provenance)
+                    assert _told(again) == _told(answer)
+
+        await for_all_scripts(law, examples=25, batches=12)
 
 
 async def the_log_is_whole(workers: Workers) -> None:

@@ -1,7 +1,7 @@
 """The projector: whatever kills it, whoever else moves the model, each event counts once.
 
 Activity has a row for each event; cost_sums are sums, where an event that counted twice would
-show. Each test has a database of its own.
+show.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -28,20 +27,20 @@ from projections.activity import Activity
 from projections.costs import Costs
 from projections.projector import LEASE_SECONDS, FollowingModel, Overtaken, Projector, step
 from projections.queries import ActivityFilter, CostFilter, Queries
-from tests.conftest import NewDatabase
+from tests.conftest import _new_database
 from tests.proxy import Fate, Proxy
-from tests.writing import create, eventually, submit, superuser
+from tests.writing import create, eventually, someone_waits, submit, superuser
 
 _ROOT = Path(__file__).parents[1]
 
 
-@pytest_asyncio.fixture
-async def url(new_database: NewDatabase) -> str:
-    """A database of the test's own, that nobody follows."""
-    return await new_database()
+@pytest_asyncio.fixture(scope="module")
+async def url(server_url: str) -> str:
+    """A database of this file's own, that nobody follows unless a test says so."""
+    return await _new_database(server_url)
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module")
 async def own(url: str) -> AsyncIterator[Ledger]:
     """A ledger on that database."""
     async with open_ledger(url) as opened:
@@ -50,7 +49,7 @@ async def own(url: str) -> AsyncIterator[Ledger]:
 
 @pytest_asyncio.fixture
 async def acme(own: Ledger) -> str:
-    """A company in it, whose agents have worked: two hundred events, and costs."""
+    """A company of the test's own, whose agents have worked: two hundred events, and costs."""
     company = await own.create_company("Acme")
     await play(own, company, agents=4, issues=20, seed=1)
     return company
@@ -214,86 +213,72 @@ async def test_two_projectors_at_once_are_exact(url: str, own: Ledger) -> None:
 async def test_movers_without_a_lease_do_each_other_no_harm(
     url: str, own: Ledger, acme: str
 ) -> None:
-    """Four move the same model in small steps; who comes second has done nothing."""
+    """Four move the same model in small steps: each page is written by one of them."""
     connections = [await connect(url) for _ in range(4)]
-    beaten = 0
 
     async def move(connection: Connection, model: FollowingModel) -> None:
-        nonlocal beaten
-        while True:
-            try:
-                if not await step(connection, model, acme, limit=5):
-                    return
-            except (Overtaken, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
-                beaten += 1
+        while await step(connection, model, acme, limit=5):
+            pass
 
     for model in FOLLOWING:
         await asyncio.gather(*(move(connection, model) for connection in connections))
     for connection in connections:
         await connection.close()
-    assert beaten
     await assert_exact(own, acme)
 
 
-class Meddled:
-    """Activity, in the middle of whose page something else happens."""
+@pytest.mark.parametrize("meanwhile", ["epoch = epoch + 1", "position = 20"])
+async def test_a_mover_goes_on_from_where_the_model_is_now(
+    url: str, own: Ledger, acme: str, meanwhile: str
+) -> None:
+    """A step that had to wait for a rebuild, or for another mover, does not write its pages."""
+    mover = await connect(url)
+    assert await step(mover, Activity(), acme, limit=10) == 10
+    async with superuser(url) as owner:
+        async with owner.transaction():
+            await owner.execute(f"UPDATE checkpoints SET {meanwhile} WHERE company_id = $1", acme)
+            moving = asyncio.create_task(step(mover, Activity(), acme, limit=10))
+            await someone_waits(url)
+            at = await owner.fetchval(
+                "SELECT position FROM checkpoints WHERE company_id = $1", acme
+            )
+        try:
+            assert await moving == at + 10
+        except Overtaken:
+            assert await step(mover, Activity(), acme, limit=10) == at + 10
+        written = await owner.fetch(
+            "SELECT position FROM activity WHERE company_id = $1 ORDER BY position", acme
+        )
+    await mover.close()
+    assert [row["position"] for row in written] == [*range(1, 11), *range(at + 1, at + 11)]
 
-    def __init__(self, meddle: Callable[[], Any]) -> None:
-        self._meddle = meddle
-        self._activity = Activity()
-        self.name, self.tables = self._activity.name, self._activity.tables
+
+class Faulty(Activity):
+    """Activity, with a bug in it: it fails on every page that has an event of a company."""
+
+    def __init__(self, company: str) -> None:
+        self._company = company
 
     async def save(
         self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
     ) -> None:
-        """Writes the page, and lets it happen."""
-        await self._activity.save(connection, company_id, recorded)
-        await self._meddle()
+        """Writes the page, and fails."""
+        await super().save(connection, company_id, recorded)
+        if company_id == self._company:
+            raise RuntimeError("a bug")
 
 
-async def test_the_epoch_fences_the_loser(url: str, own: Ledger, acme: str) -> None:
-    """A model that is rebuilt under a mover's hands is not written by it."""
-    async with superuser(url) as owner:
-
-        async def rebuilt() -> None:
-            await owner.execute("UPDATE checkpoints SET epoch = epoch + 1")
-
-        mover = await connect(url)
-        assert await step(mover, Activity(), acme, limit=10) == 10
-        with pytest.raises(Overtaken):
-            await step(mover, Meddled(rebuilt), acme, limit=10)
-        await mover.close()
-        assert await owner.fetchval("SELECT max(position) FROM activity") == 10
-    assert (await positions(own, acme))["activity"] == 10
-
-
-async def test_the_position_fences_the_loser(url: str, own: Ledger, acme: str) -> None:
-    """A checkpoint that somebody moved meanwhile is not moved again from where it was."""
-    async with superuser(url) as owner:
-
-        async def moved() -> None:
-            await owner.execute("UPDATE checkpoints SET position = 20")
-
-        mover = await connect(url)
-        assert await step(mover, Activity(), acme, limit=10) == 10
-        with pytest.raises(Overtaken):
-            await step(mover, Meddled(moved), acme, limit=10)
-        await mover.close()
-        assert await owner.fetchval("SELECT max(position) FROM activity") == 10
-
-
-async def test_a_model_that_fails_does_not_stop_the_others(
+async def test_a_model_that_fails_stops_neither_the_others_nor_other_companies(
     url: str, own: Ledger, acme: str
 ) -> None:
-    """A bug in one model is logged and tried again; the other one follows."""
-
-    async def fails() -> None:
-        raise RuntimeError("a bug")
-
+    """A bug is logged and tried again; the page that it spoilt is undone as a whole."""
+    other = await own.create_company("Other")
     pool = await reader_pool(url, 6)
-    projector = Projector(pool, [Meddled(fails), Costs()], poll_seconds=0.02)
+    projector = Projector(pool, [Faulty(acme), Costs()], poll_seconds=0.02)
     following = asyncio.create_task(projector.run())
-    await Queries(own.readers).wait_for(acme, "costs", 30)
+    queries = Queries(own.readers)
+    await queries.wait_for(acme, "costs", 30)
+    await queries.wait_for(other, "activity", 30)
     assert not following.done()
     projector.stop()
     await following
@@ -343,9 +328,9 @@ async def test_a_query_that_waits_goes_on_when_the_model_is_there(
     assert not waiting.done()
     await catch_up(url, acme)
     assert await waiting == await queries.head(acme)
-    total = (await queries.cost_sums(acme, CostFilter(), []))[0]
+    total = (await queries.cost_sums(acme, CostFilter(), [], 1))[0]
     assert total["reports"] == await own.readers.fetchval(
-        "SELECT count(*) FROM events WHERE type = 'run.cost_reported'"
+        "SELECT count(*) FROM events WHERE company_id = $1 AND type = 'run.cost_reported'", acme
     )
 
 

@@ -59,6 +59,14 @@ def comment(issue: str, body: str = "A comment.", **fields: Any) -> c.CommentOnI
     return c.CommentOnIssue(**{**given, **fields})
 
 
+def link(issue: str, target: str, link_type: str = "blocks") -> c.LinkIssue:
+    """Alice relates an issue to another one."""
+    return c.LinkIssue(
+        actor=ALICE, role=Role.OWNER, issue=issue, link_id=new_id(), link_type=link_type,
+        target=target,
+    )  # fmt: skip
+
+
 def entry(kind: str, name: str, slug: str | None = None, **fields: Any) -> c.CreateEntry:
     """Alice lists a label, an agent, a team, …"""
     return c.CreateEntry(
