@@ -34,9 +34,16 @@ _UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 """(stored name, old schema_version) → what turns its data into the next version's."""
 
 
+class Unwritable(Exception):
+    """A value that JSON has no form for, such as half of a surrogate pair."""
+
+
 def canonical(data: Json | Mapping[str, Any]) -> bytes:
-    """JSON of one form only, so that equal data has equal bytes."""
-    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    """JSON of one form only, so that equal data has equal bytes; raises Unwritable."""
+    try:
+        return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise Unwritable(str(error)) from error
 
 
 def encode(event: Event) -> bytes:

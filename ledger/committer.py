@@ -29,6 +29,7 @@ import asyncpg
 import structlog
 
 from ledger.batch import Batch, InlineModel, LaneCache, run_batch
+from ledger.codec import Unwritable
 from ledger.database import LOST, UNENCODABLE, Connection, Pool
 from ledger.errors import DatabaseUnavailable, Invalid, LedgerError, OutcomeUnknown, QueueFull
 from ledger.sql import beside
@@ -297,7 +298,7 @@ time, resources, an operator, the system, a read-only replica, a session that sa
 def _meaning_of(error: BaseException) -> _TryAgain | _Poisoned | None:
     """What an error in a transaction means for the attempt; None for a bug of ours."""
     code = str(getattr(error, "sqlstate", None) or "")
-    if code[:2] in ("22", "54") or isinstance(error, UNENCODABLE):
+    if code[:2] in ("22", "54") or isinstance(error, (*UNENCODABLE, Unwritable)):
         return _Poisoned(str(error))
     if code.startswith(_TRANSIENT) or isinstance(error, LOST):
         return _TryAgain()

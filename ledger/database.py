@@ -38,10 +38,9 @@ LOST = (
 
 UNENCODABLE = (
     asyncpg.exceptions._base.DataError,
-    orjson.JSONEncodeError,
     UnicodeEncodeError,
 )
-"""What is raised, before anything is sent, for a value that Postgres, or JSON, has no form for."""
+"""What is raised, before anything is sent, for a value that Postgres has no form for."""
 
 
 class SchemaError(Exception):

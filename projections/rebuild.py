@@ -21,6 +21,7 @@ from ledger import log
 from ledger.database import connect
 from ledger.ids import new_id
 from ledger.sql import beside
+from projections.projector import step
 from projections.shadow import Digest, Models, Shadow
 
 _SQL = beside(__file__)
@@ -66,7 +67,7 @@ async def rebuild(
         shadow = await Shadow.open(url, SCHEMA, written)
         try:
             await _write(shadow, lease, progress)
-            compared = await _compare(shadow)
+            compared = await _compare(url, shadow)
             await _exchange(shadow, lease, tables)
         finally:
             await shadow.close()  # Interrupted, its tables stay: the next rebuild goes on.
@@ -141,10 +142,22 @@ async def _write(shadow: Shadow, lease: _Lease, progress: Progress) -> None:
     progress(total, total)
 
 
-async def _compare(shadow: Shadow) -> list[Rebuilt]:
-    """Each table's rows, and whether the live ones were the same at the same position."""
+async def _compare(url: str, shadow: Shadow) -> list[Rebuilt]:
+    """Each table's rows, and whether the live ones were the same at the same position.
+
+    A shadow that an interrupted exchange left may be ahead of models that nobody moved since;
+    those are moved on first, as a projector would.
+    """
     rows = dict.fromkeys(shadow.models.tables, 0)
     equal = dict.fromkeys(shadow.models.tables, True)
+    live_connection = await connect(url, "ledger_owner")
+    try:
+        for end in await log.ends(live_connection):
+            for model in shadow.models.following:
+                while await step(live_connection, model, end.company_id, until=end.position):
+                    pass
+    finally:
+        await live_connection.close()
     for end in await log.ends(shadow.connection):
         live, new = await compare(shadow, end.company_id)
         for table in shadow.models.tables:

@@ -189,9 +189,11 @@ async def someone_waits(url: str) -> None:
         await eventually(waits)
 
 
-async def eventually(claim: Callable[[], Awaitable[bool]]) -> None:
+async def eventually(
+    claim: Callable[[], Awaitable[bool]], seconds: float = PATIENCE_SECONDS
+) -> None:
     """Waits until a claim is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not await claim():
         assert time.monotonic() < deadline, "waited in vain"
         await asyncio.sleep(0.02)
