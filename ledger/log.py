@@ -109,8 +109,19 @@ async def first_names(
     return {str(row["stream_id"]): row["name"] for row in rows if row["name"]}
 
 
+class Unreadable(Exception):
+    """A row of the log is no event of ours, by its type or by its data."""
+
+
 def stored_from(row: asyncpg.Record) -> Stored:
-    """The event that a row of the log holds."""
+    """The event that a row of the log holds; raises Unreadable, naming its position."""
+    try:
+        return _stored_from(row)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Unreadable(f"Position {row['position']} cannot be read: {error}") from error
+
+
+def _stored_from(row: asyncpg.Record) -> Stored:
     behalf = row["on_behalf_of"]
     recorded = Recorded(
         company_id=str(row["company_id"]),

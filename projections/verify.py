@@ -94,10 +94,8 @@ class _Walk:
         """Checks the next page of events; whether there was any."""
         try:
             events = await log.page(connection, self.company_id, self.position)
-        except (ValueError, TypeError, KeyError) as error:
-            raise _Different(
-                f"After position {self.position} there is an event that cannot be read: {error}"
-            ) from error
+        except log.Unreadable as error:
+            raise _Different(str(error)) from error
         for stored in events:
             self._check(stored)
         return bool(events)
