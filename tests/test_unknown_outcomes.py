@@ -41,7 +41,7 @@ from tests.writing import (
 STATEMENTS_OF_A_CREATE = 8
 """Roughly: from BEGIN to COMMIT, where what it needs is not known yet."""
 
-QUICK = Bounds(commit_seconds=0.3, resolve_seconds=1.5)
+QUICK = Bounds(commit_seconds=1.0, resolve_seconds=6.0)
 
 
 @pytest_asyncio.fixture
