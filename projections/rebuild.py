@@ -71,7 +71,6 @@ async def rebuild(
             await _exchange(shadow, lease, tables)
         finally:
             await shadow.close()  # Interrupted, its tables stay: the next rebuild goes on.
-        await lease.connection.execute(_SQL.forget)
     return [rebuilt for rebuilt in compared if rebuilt.table in tables]
 
 
@@ -205,3 +204,4 @@ async def _swap(shadow: Shadow, lease: _Lease, tables: Sequence[str]) -> None:
     for table in tables:
         await connection.execute(getattr(_SQL, f"swap_{table}"))
     await connection.execute(_SQL.raise_epochs)
+    await connection.execute(_SQL.forget)  # Without its tables it is nothing to go on with.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -17,12 +17,13 @@ import pytest_asyncio
 from api.demo import play
 from api.wiring import FOLLOWING, INLINE, MODELS, Ledger, open_ledger
 from ledger.actors import Role
-from ledger.database import reader_pool
+from ledger.database import LOST, reader_pool
 from ledger.errors import IssueHeld
 from projections.projector import Projector
 from projections.queries import Queries
 from projections.rebuild import SCHEMA, RebuildRefused, rebuild
 from tests.conftest import NewDatabase, _new_database
+from tests.proxy import Fate, Proxy
 from tests.writing import (
     ALICE,
     assert_whole,
@@ -66,7 +67,9 @@ async def alone(new_database: NewDatabase) -> AsyncIterator[Ledger]:
 
 @pytest_asyncio.fixture
 async def acme(own: Ledger) -> str:
-    """A company of the test's own, whose agents have worked, with something in every table."""
+    """A company of the test's own, with something in every table, and no rebuild begun."""
+    async with superuser(own.url) as owner:
+        await owner.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
     company = await own.create_company("Acme")
     await own.create_key(company, Role.OWNER, ALICE)
     await play(own, company, agents=4, issues=20, seed=1)
@@ -222,6 +225,33 @@ async def test_a_rebuild_that_is_cut_off_again_and_again_comes_to_its_end(alone:
             await administrator.execute("DELETE FROM projector_leases")
     assert all(r.was_equal for r in await rebuild(alone.url, MODELS, ALL))
     await assert_whole(alone, company)
+
+
+LAST_STATEMENTS = {
+    "the locks": "LOCK TABLE ledger.company_heads",
+    "the swap": "ALTER TABLE ledger_rebuild.links",
+    "the epochs": "SET epoch = epoch \\+ 1",
+    "taking the shadow away": "DROP SCHEMA IF EXISTS ledger_rebuild",
+    "giving up the lease": "DELETE FROM projector_leases",
+}
+
+
+@pytest.mark.parametrize("fate", [Fate.CUT_BEFORE, Fate.CUT_AFTER], ids=["before", "after"])
+@pytest.mark.parametrize("statement", LAST_STATEMENTS.values(), ids=LAST_STATEMENTS)
+async def test_a_rebuild_that_is_lost_at_the_exchange_is_gone_on_with(
+    url: str, own: Ledger, acme: str, statement: str, fate: Fate
+) -> None:
+    """Whatever was the last statement that the server got, the next rebuild finds its way."""
+    async with Proxy(url) as proxy:
+        proxy.arrange(fate, statement)
+        with suppress(*LOST, asyncpg.PostgresError):
+            await rebuild(proxy.url, MODELS, ALL)
+        await proxy.arrives()
+    assert [r.table for r in await rebuild(url, MODELS, ALL) if not r.was_equal] == []
+    async with superuser(url) as owner:
+        assert await owner.fetchval("SELECT to_regnamespace($1)", SCHEMA) is None
+    await submit(own, acme, create("after"))
+    await assert_whole(own, acme)
 
 
 async def test_an_interrupted_rebuild_of_other_models_is_begun_anew(alone: Ledger) -> None:
