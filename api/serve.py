@@ -11,7 +11,8 @@ import asyncpg
 import structlog
 
 from api.demo import play
-from api.supervisor import reserved_port, supervise
+from api.listener import listening
+from api.supervisor import supervise
 from api.wiring import open_ledger
 from ledger import log
 from ledger.actors import Actor, Role
@@ -42,12 +43,11 @@ async def serve_database(
     if not unsafe:
         await refuse_unsafe(url)
     owner_key = await _begin_demo(url, data_dir) if demo else None
-    with reserved_port(host, port) as held:
-        shown = f"http://{f'[{host}]' if ':' in host else host}:{held}"
+    with listening(host, port) as listener:
+        shown = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         await supervise(
             url,
-            host,
-            held,
+            listener,
             workers,
             data_dir=data_dir,
             keep_database=(lambda: _keep(url, data_dir)) if data_dir else None,

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -23,32 +23,9 @@ _LOG = structlog.get_logger(__name__)
 DRAIN_SECONDS = 30.0
 
 
-class PortTaken(Exception):
-    """Somebody else listens there."""
-
-
-@contextlib.contextmanager
-def reserved_port(host: str, port: int) -> Iterator[int]:
-    """Holds a port for the workers to share; 0 means any. Raises PortTaken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortTaken(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
-        port = probe.getsockname()[1]
-    with socket.socket(family, socket.SOCK_STREAM) as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((host, port))
-        yield port
-
-
 async def supervise(
     url: str,
-    host: str,
-    port: int,
+    listener: socket.socket,
     workers: int,
     *,
     data_dir: Path | None = None,
@@ -58,8 +35,8 @@ async def supervise(
     """Runs the children until SIGTERM or SIGINT, then drains them.
 
     `data_dir` is that of an embedded database, of which the children are users too;
-    `keep_database` watches over the database meanwhile; `started` is called once somebody
-    answers on the port.
+    `keep_database` watches over the database meanwhile; `started` is called once a worker
+    answers.
     """
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -68,13 +45,17 @@ async def supervise(
         env = {**os.environ, "LEDGER_DATABASE_URL": url, "PROMETHEUS_MULTIPROC_DIR": metrics}
         if data_dir is not None:
             env["LEDGER_SERVED_DATA_DIR"] = str(data_dir)
-        serve = [sys.executable, "-m", "api.worker", host, str(port)]
+        serve = [sys.executable, "-m", "api.worker", str(listener.fileno())]
         follow = [sys.executable, "-m", "api.following"]
-        commands = [*([serve] * workers), follow]
-        tasks = [asyncio.create_task(_keep_alive(command, env, stop)) for command in commands]
+        work = [
+            *(_keep_alive(serve, env, stop, listener.fileno()) for _ in range(workers)),
+            _keep_alive(follow, env, stop),
+            _close(listener, stop),
+            _until(stop, _announce(listener, started)),
+        ]
         if keep_database is not None:
-            tasks.append(asyncio.create_task(_until(stop, keep_database())))
-        tasks.append(asyncio.create_task(_announce(host, port, started, stop)))
+            work.append(_until(stop, keep_database()))
+        tasks = [asyncio.create_task(each) for each in work]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -82,14 +63,20 @@ async def supervise(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _keep_alive(command: list[str], env: dict[str, str], stop: asyncio.Event) -> None:
-    """Runs one child, again and again, until it is time to stop."""
+async def _keep_alive(
+    command: list[str], env: dict[str, str], stop: asyncio.Event, *files: int
+) -> None:
+    """Runs one child, which gets these open files, again and again, until it is time to stop."""
     pause = 0.1
     loop = asyncio.get_running_loop()
     while not stop.is_set():
         born = loop.time()
         child = await asyncio.create_subprocess_exec(
-            *command, env=env, stdin=asyncio.subprocess.PIPE, start_new_session=True
+            *command,
+            env=env,
+            stdin=asyncio.subprocess.PIPE,
+            pass_fds=files,
+            start_new_session=True,
         )
         ended = asyncio.create_task(child.wait())
         await _until(stop, asyncio.shield(ended))
@@ -123,14 +110,21 @@ async def _until(stop: asyncio.Event, work: Awaitable[object]) -> None:
     await asyncio.gather(working, stopping, return_exceptions=True)
 
 
-async def _announce(host: str, port: int, started: Callable[[], None], stop: asyncio.Event) -> None:
-    """Says that the server is up once a worker accepts connections."""
-    while not stop.is_set():
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            await asyncio.sleep(0.05)
-            continue
-        writer.close()
-        started()
-        return
+async def _close(listener: socket.socket, stop: asyncio.Event) -> None:
+    """Once it is time to stop, who comes is refused instead of being left to wait."""
+    await stop.wait()
+    listener.close()
+
+
+async def _announce(listener: socket.socket, started: Callable[[], None]) -> None:
+    """Says that the server is up once a worker answers; connections are taken before that."""
+    host, port = listener.getsockname()[:2]
+    while True:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(host, port)
+            with contextlib.closing(writer):
+                writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+                if await reader.read(1):
+                    break
+        await asyncio.sleep(0.05)
+    started()

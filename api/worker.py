@@ -1,4 +1,4 @@
-"""One worker process: serves HTTP on a port that it shares with its siblings.
+"""One worker process: serves HTTP on a socket that it shares with its siblings.
 
 It ends when it is told to (SIGTERM), or when its supervisor is gone, which it notices by its
 standard input coming to an end. Either way it drains: it takes no more connections, answers
@@ -7,18 +7,20 @@ what it has, and lets the committer finish.
 
 from __future__ import annotations
 
+import socket
 import sys
 
 from aiohttp import web
 
 from api.app import LIMITS, build_app
+from api.listener import BACKLOG
 from api.process import inherited_database, run_process, until_told_to_stop
 from api.wiring import open_ledger
 
 DRAIN_SECONDS = 20.0
 
 
-async def work(url: str, host: str, port: int) -> None:
+async def work(url: str, listener: socket.socket) -> None:
     """Serves until told to stop."""
     async with open_ledger(url) as ledger:
         runner = web.AppRunner(
@@ -26,7 +28,7 @@ async def work(url: str, host: str, port: int) -> None:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port, reuse_port=True, backlog=1024).start()
+            await web.SockSite(runner, listener, backlog=BACKLOG).start()
             await until_told_to_stop()
         finally:
             await runner.cleanup()
@@ -34,4 +36,4 @@ async def work(url: str, host: str, port: int) -> None:
 
 if __name__ == "__main__":
     with inherited_database() as url:
-        run_process(work(url, sys.argv[1], int(sys.argv[2])))
+        run_process(work(url, socket.socket(fileno=int(sys.argv[1]))))

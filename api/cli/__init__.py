@@ -20,8 +20,8 @@ import typer
 from api.cli import companies, history, serving
 from api.cli.options import Refusal
 from api.importing.report import ImportFailed
+from api.listener import PortTaken
 from api.process import log_as_json
-from api.supervisor import PortTaken
 from ledger.database import LOST, SchemaError
 from ledger.embedded_postgres import EmbeddedPostgresError
 from ledger.errors import LedgerError, Unavailable
