@@ -206,6 +206,22 @@ def test_needs_is_satisfied_in_a_few_rounds(name: str) -> None:
     assert rounds <= 3
 
 
+def test_ancestors_that_are_known_are_not_asked_for_again() -> None:
+    """A process that remembers the chain decides about parents without the database."""
+    scenario = chain_of(5).given(alice.creates(an_id(99)))
+    everything = dict(scenario.known.staged)
+    without_the_third = {k: v for k, v in everything.items() if k != ("issue", an_id(3))}
+    asked = alice.edits(an_id(99), parent_id=an_id(5))
+
+    assert ancestors_asked_for(asked, Known(everything, {})) == []
+    assert ancestors_asked_for(asked, Known(without_the_third, {})) == [an_id(3)]
+
+
+def ancestors_asked_for(command: Command, known: Known) -> list[str]:
+    """The issues whose ancestors would be looked up."""
+    return [key[1] for key in needs(command, known) if key[0] == "ancestors"]
+
+
 def test_a_name_that_nobody_has_costs_no_second_round() -> None:
     """That there is no such thing is an answer too."""
     command = alice.edits("ACM-404", project_id="nowhere")
