@@ -41,7 +41,7 @@ SET LOCAL search_path = ledger;
 CREATE TABLE schema_version (
     version integer PRIMARY KEY
 );
-INSERT INTO schema_version VALUES (1);
+INSERT INTO schema_version VALUES (2);
 
 -- ── the log ────────────────────────────────────────────────────────────────────────────
 
@@ -106,6 +106,7 @@ CREATE TABLE companies (
     name             text NOT NULL,
     workflow         text NOT NULL,
     issue_prefix     text NOT NULL,
+    monthly_micros   bigint,          -- how much may be spent in a calendar month
     created_position bigint NOT NULL,
     created_at       timestamptz NOT NULL,
     created_by       text NOT NULL,
@@ -171,6 +172,14 @@ CREATE TABLE issues (
     holder_agent_id      text,           -- the agent whose run holds the issue
     holder_run_id        uuid,
     held_since           timestamptz,
+    lease_seconds        integer,
+    lease_expires_at     timestamptz,    -- from then on somebody else may claim the issue
+    fencing_token        bigint,         -- version of the event that began the lease
+    paused_at            timestamptz,
+    paused_run_id        uuid,           -- a run that may take the issue again
+    blocked_from         text,           -- the status it had before it was blocked
+    run_count            bigint NOT NULL,
+    per_task_micros      bigint,         -- how much all its runs may spend
     team_id              uuid,
     project_id           uuid,
     goal_id              uuid,
@@ -204,6 +213,19 @@ CREATE INDEX issues_assignee ON issues (company_id, assignee, created_position)
     WHERE deleted_at IS NULL AND assignee IS NOT NULL;
 CREATE INDEX issues_parent ON issues (company_id, parent_id, created_position)
     WHERE deleted_at IS NULL AND parent_id IS NOT NULL;
+
+-- What agents may claim: waiting for anybody, best first; assigned to somebody and not finished;
+-- and left behind by a run whose lease ran out.
+CREATE INDEX issues_ready ON issues (
+    company_id, coalesce(team_id, '00000000-0000-0000-0000-000000000000'),
+    (CASE priority WHEN 'urgent' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2
+                   WHEN 'low' THEN 3 ELSE 4 END),
+    created_position
+) WHERE status = 'todo' AND assignee IS NULL AND paused_at IS NULL AND deleted_at IS NULL;
+CREATE INDEX issues_unfinished ON issues (company_id, assignee)
+    WHERE status NOT IN ('done', 'closed', 'failed', 'cancelled') AND deleted_at IS NULL;
+CREATE INDEX issues_leased ON issues (company_id, lease_expires_at)
+    WHERE lease_expires_at IS NOT NULL AND deleted_at IS NULL;
 
 CREATE TABLE comments (
     company_id       uuid NOT NULL,
@@ -243,7 +265,16 @@ CREATE TABLE runs (
     issue_id         uuid NOT NULL,
     agent_id         text NOT NULL,
     ended_at         timestamptz,
-    exit_reason      text,            -- released, reassigned, deleted, or a status
+    paused_at        timestamptz,
+    exit_reason      text,            -- what the run said, or what ended it, or a status
+    exit_details     text,
+    progress_message text,
+    progress_percent integer,
+    progressed_at    timestamptz,
+    checkpoint_position bigint,       -- the event that holds the last checkpoint
+    checkpointed_at  timestamptz,
+    checkpoint       text,            -- JSON of the run's own; written only when it changes
+    workspace_url    text,
     input_tokens     bigint NOT NULL,
     output_tokens    bigint NOT NULL,
     cached_tokens    bigint NOT NULL,
@@ -255,6 +286,32 @@ CREATE TABLE runs (
     PRIMARY KEY (company_id, run_id)
 );
 CREATE INDEX runs_of_issue ON runs (company_id, issue_id, created_position);
+
+-- Each time for which a run held an issue.
+CREATE TABLE leases (
+    company_id    uuid NOT NULL,
+    issue_id      uuid NOT NULL,
+    fencing_token bigint NOT NULL,
+    run_id        uuid NOT NULL,
+    agent_id      text NOT NULL,
+    lease_seconds integer NOT NULL,
+    acquired_at   timestamptz NOT NULL,
+    expires_at    timestamptz NOT NULL,
+    ended_at      timestamptz,
+    ended_by      text,               -- type of the event that ended it
+    PRIMARY KEY (company_id, issue_id, fencing_token)
+);
+CREATE INDEX leases_of_run ON leases (company_id, run_id, fencing_token);
+
+-- What was spent on an issue, and by an agent and the company in a calendar month (UTC).
+CREATE TABLE spending (
+    company_id   uuid NOT NULL,
+    scope        text NOT NULL,       -- issue, agent, company
+    scope_id     text NOT NULL,
+    month        text NOT NULL,       -- 2026-04; '' of an issue
+    spent_micros bigint NOT NULL,     -- micro-dollars
+    PRIMARY KEY (company_id, scope, scope_id, month)
+);
 
 -- ── following read models: a projector's, each as of its checkpoint ────────────────────
 
@@ -343,7 +400,7 @@ GRANT INSERT ON events TO ledger_app;
 GRANT INSERT, UPDATE ON company_heads, idempotency_keys, checkpoints, projector_leases TO ledger_app;
 GRANT INSERT, UPDATE, DELETE ON
     companies, api_keys, directory, issue_prefixes, issues, comments, links, runs,
-    activity, cost_entries, cost_sums
+    leases, spending, activity, cost_entries, cost_sums
 TO ledger_app;
 
 COMMIT;

@@ -21,10 +21,10 @@ from uuid_utils import uuid7
 from ledger.codec import data_hash, encode, leaf
 from ledger.commands import Command
 from ledger.database import Connection
-from ledger.decisions import decide, needs
+from ledger.decisions import Decision, decide, needs
 from ledger.errors import LedgerError, NotFound
 from ledger.events import Event, Recorded
-from ledger.known import COMPANY, FactKey, Known, Missing
+from ledger.known import COMPANY, SURVEYS, FactKey, Known, Missing
 from ledger.replies import Kept, keep_replies, kept_replies
 from ledger.sql import beside
 from ledger.submission import Outcome, Provenance, Result, Submission, text_of
@@ -124,7 +124,8 @@ async def run_batch(
         gone = NotFound("There is no such company.")
         return _refused(company_id, gone, len(submissions))
     replies = await kept_replies(connection, batch.company_id, submissions)
-    await _load(connection, batch, models, [c for s in submissions for c in s.commands])
+    commands = [command for submission in submissions for command in submission.commands]
+    await load_needed(connection, company_id, models, commands, batch.known)
     for submission in submissions:
         try:
             answer: Outcome | LedgerError = replies.replay(submission.idempotency_key)
@@ -157,7 +158,7 @@ async def _lock(connection: Connection, company_id: str, cache: LaneCache) -> Ba
         tip=head.tip,
         epoch=head.epoch,
         now=row["now"],
-        known=Known(cache.facts, {}),
+        known=Known(cache.facts, {}, row["now"]),
     )
 
 
@@ -176,11 +177,12 @@ def _refused(company_id: str, error: LedgerError, count: int) -> Batch:
 # ── load ───────────────────────────────────────────────────────────────────────────────
 
 
-async def _load(
+async def load_needed(
     connection: Connection,
-    batch: Batch,
+    company_id: str,
     models: Sequence[InlineModel],
     commands: Sequence[Command],
+    known: Known,
 ) -> None:
     """Asks the commands what they need until they lack nothing, a set of facts at a time."""
     asking = list(commands)
@@ -188,12 +190,30 @@ async def _load(
         lacking: dict[FactKey, None] = {}
         still: list[Command] = []
         for command in asking:
-            missing = [key for key in needs(command, batch.known) if key not in batch.known]
+            missing = [key for key in needs(command, known) if key not in known]
             if missing:
                 lacking.update(dict.fromkeys(missing))
                 still.append(command)
-        await load_facts(connection, batch.company_id, models, lacking, batch.known)
+        await load_facts(connection, company_id, models, lacking, known)
         asking = still
+
+
+async def decided(
+    connection: Connection,
+    company_id: str,
+    models: Sequence[InlineModel],
+    command: Command,
+    known: Known,
+) -> Decision:
+    """What a command comes to; what turns out to be missing is loaded. Raises LedgerError."""
+    while True:
+        try:
+            return decide(command, known)
+        except Missing as missing:
+            # An earlier command of the batch made this one need something else.
+            await load_needed(connection, company_id, models, [command], known)
+            if missing.key not in known:
+                await load_facts(connection, company_id, models, [missing.key], known)
 
 
 async def load_facts(
@@ -204,14 +224,15 @@ async def load_facts(
     known: Known,
 ) -> None:
     """Loads facts into what is known, one query a kind; what there is not becomes None."""
-    facts = known.loaded
-    assert isinstance(facts, dict)
+    loaded = known.loaded
+    assert isinstance(loaded, dict)
     by_kind: dict[str, list[FactKey]] = {}
     for key in keys:
         by_kind.setdefault(key[0], []).append(key)
     for kind, wanted in by_kind.items():
         model = next(model for model in models if kind in model.loads)
         found = await model.load(connection, company_id, kind, wanted)
+        facts = known.surveyed if kind in SURVEYS else loaded
         facts.update(dict.fromkeys(wanted))
         facts.update(found)
 
@@ -225,8 +246,9 @@ async def _accept(
     models: Sequence[InlineModel],
     submission: Submission,
 ) -> Outcome | LedgerError:
-    """All commands of a submission, or none of them."""
-    saved = dict(batch.known.staged) if len(submission.commands) > 1 else batch.known.staged
+    """All commands of a submission, or none of them; none, in the end, of a dry run."""
+    undone = submission.dry_run or len(submission.commands) > 1
+    saved = dict(batch.known.staged) if undone else batch.known.staged
     length, head = len(batch.recorded), batch.head
     results: list[Result] = []
     try:
@@ -234,14 +256,20 @@ async def _accept(
             results.append(
                 await _carry_out(connection, batch, models, command, submission.provenance)
             )
-        return Outcome(results=tuple(results), position=batch.head)
+        answer: Outcome | LedgerError = Outcome(
+            results=tuple(results),
+            position=head if submission.dry_run else batch.head,
+            events=tuple(batch.recorded[length:]) if submission.dry_run else (),
+        )
     except LedgerError as error:
         if len(submission.commands) > 1:
             error.facts["command_index"] = len(results)
+        answer = error
+    if submission.dry_run or isinstance(answer, LedgerError):
         batch.known.staged = saved
         del batch.recorded[length:]
         batch.head = head
-        return error
+    return answer
 
 
 async def _carry_out(
@@ -254,15 +282,7 @@ async def _carry_out(
     known = batch.known
     if known.company is None and command.name != "create_company":
         raise NotFound("There is no such company.")
-    while True:
-        try:
-            decision = decide(command, known)
-            break
-        except Missing as missing:
-            # An earlier command of the batch made this one need something else.
-            await _load(connection, batch, models, [command])
-            if missing.key not in known:
-                await load_facts(connection, batch.company_id, models, [missing.key], known)
+    decision = await decided(connection, batch.company_id, models, command, known)
     command_id = str(uuid7())
     for stream, event in decision.events:
         _append(batch, stream, event, command, command_id, provenance)

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from ledger.events import EVENT_TYPES, Event, Json, Recorded
+from ledger.events import EVENT_TYPES, MAX_LEASE_SECONDS, Event, Json, Recorded
 
 MAX_INT = 2**53 - 1
 """The largest integer that every JSON reader keeps whole."""
@@ -30,7 +30,11 @@ _FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in EVENT_TYPES.values
 _READERS = {name: TypeAdapter[Event](cls).validate_python for name, cls in EVENT_TYPES.items()}
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-_UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+_UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
+    ("issue.created", 1): lambda data: {**data, "per_task_micros": None},
+    ("issue.checked_out", 1): lambda data: {**data, "lease_seconds": MAX_LEASE_SECONDS},
+    ("run.ended", 1): lambda data: {**data, "exit_details": None},
+}
 """(stored name, old schema_version) → what turns its data into the next version's."""
 
 

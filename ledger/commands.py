@@ -15,12 +15,16 @@ from typing import ClassVar
 from ledger.actors import Actor, Permission, Role
 from ledger.events import Json
 
+DEFAULT_LEASE_SECONDS = 15 * 60
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """Who asks, in which role, in which run, and which version they saw (If-Match).
 
-    The last two only if they say so.
+    The last two only if they say so; `fencing_token` is that of the lease that they write under,
+    if they say so. A command that `is_history` tells what happened elsewhere: what else came of it,
+    there or not, is told by other commands, and the ledger adds nothing of its own.
     """
 
     name: ClassVar[str]
@@ -29,6 +33,8 @@ class Command:
     role: Role
     in_run: str | None = None
     expected_version: int | None = None
+    fencing_token: int | None = None
+    is_history: bool = False
 
 
 # ── company ────────────────────────────────────────────────────────────────────────────
@@ -78,6 +84,15 @@ class RevokeKey(Command):
     key_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetCompanyBudget(Command):
+    """Say how many micro-dollars the company may spend in a calendar month; None: any."""
+
+    name = "set_company_budget"
+    permission = Permission.ADMINISTER
+    monthly_micros: int | None
+
+
 # ── directory ──────────────────────────────────────────────────────────────────────────
 
 
@@ -119,6 +134,37 @@ class ArchiveEntry(Command):
     entry: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCommand(Command):
+    """What every command on a listed agent is: `agent` is its id or slug."""
+
+    permission = Permission.ORGANISE
+    agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseAgent(AgentCommand):
+    """Let an agent take no more work."""
+
+    name = "pause_agent"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeAgent(AgentCommand):
+    """Let an agent take work again."""
+
+    name = "resume_agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAgentBudget(AgentCommand):
+    """Say how many micro-dollars an agent may spend in a calendar month; None: any."""
+
+    name = "set_agent_budget"
+    monthly_micros: int | None
+
+
 # ── issue ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -145,6 +191,7 @@ class CreateIssue(Command):
     sort_order: str | None = None
     billing_code: str | None = None
     external_ref: tuple[str, str] | None = None
+    per_task_micros: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +206,8 @@ class IssueCommand(Command):
 class EditIssue(IssueCommand):
     """Change fields; only those named in `changes`, where None clears one.
 
-    Fields: title, description, priority, due_at, estimate, sort_order, project_id, goal_id,
-    milestone_id, parent_id, billing_code, external_ref (`{"system", "id"}`).
+    Fields: title, description, priority, due_at, estimate, sort_order, team_id, project_id,
+    goal_id, milestone_id, parent_id, billing_code, external_ref (`{"system", "id"}`).
     """
 
     name = "edit_issue"
@@ -174,14 +221,120 @@ class TransitionIssue(IssueCommand):
     name = "transition_issue"
     to_status: str
     reason: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveIssue(IssueCommand):
+    """What every verb of the workflow is; `verb` is its name there."""
+
+    verb: ClassVar[str]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitIssue(MoveIssue):
+    """Say that the work is done, and let somebody look at it."""
+
+    name = "submit_issue"
+    verb = "submit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptIssue(MoveIssue):
+    """Say that submitted work is good."""
+
+    name = "accept_issue"
+    verb = "accept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectIssue(MoveIssue):
+    """Say that submitted work must be done again."""
+
+    name = "reject_issue"
+    verb = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailIssue(MoveIssue):
+    """Say that the work will not be done as it was asked for."""
+
+    name = "fail_issue"
+    verb = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOffIssue(MoveIssue):
+    """Let a person pick the work up."""
+
+    name = "hand_off_issue"
+    verb = "hand_off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOverIssue(MoveIssue):
+    """Pick up, as a person, what was handed off."""
+
+    name = "take_over_issue"
+    verb = "take_over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelIssue(MoveIssue):
+    """Say that the work is not wanted any more."""
+
+    name = "cancel_issue"
+    verb = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseIssue(MoveIssue):
+    """End an issue for good; `force` though issues that it blocks are open."""
+
+    name = "close_issue"
+    verb = "close"
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenIssue(MoveIssue):
+    """Say that what was over is to be done after all."""
+
+    name = "reopen_issue"
+    verb = "reopen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseIssue(IssueCommand):
+    """Let nobody work on an issue until it is resumed."""
+
+    name = "pause_issue"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeIssue(IssueCommand):
+    """Let a paused issue be worked on again."""
+
+    name = "resume_issue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetIssueBudget(IssueCommand):
+    """Say how many micro-dollars the runs of an issue may spend; None: any."""
+
+    name = "set_issue_budget"
+    per_task_micros: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignIssue(IssueCommand):
-    """Give an issue to somebody."""
+    """Give an issue to somebody, or to that member of a team who has the least to do."""
 
     name = "assign_issue"
-    assignee: Actor
+    assignee: Actor | None = None
+    team: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +349,8 @@ class ReassignIssue(IssueCommand):
     """Move an issue to somebody else, even while it is being worked on."""
 
     name = "reassign_issue"
-    assignee: Actor
+    assignee: Actor | None = None
+    team: str | None = None
     reason: str | None = None
 
 
@@ -213,6 +367,33 @@ class CheckOutIssue(IssueCommand):
     run_id: str
     names_run: bool = False
     expected_statuses: tuple[str, ...] | None = None
+    lease_seconds: int = DEFAULT_LEASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimNextIssue(Command):
+    """Take the best issue that an agent may work on, whichever that is, in a new run."""
+
+    name = "claim_next_issue"
+    permission = Permission.WORK
+    agent_id: str
+    run_id: str
+    lease_seconds: int = DEFAULT_LEASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewLease(IssueCommand):
+    """Go on holding an issue; without `lease_seconds`, for as long as was asked for before."""
+
+    name = "renew_lease"
+    lease_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireLease(IssueCommand):
+    """Put an issue back whose holder let its lease run out."""
+
+    name = "expire_lease"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,11 +477,62 @@ class DeleteIssue(IssueCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportCost(IssueCommand):
+class RunCommand(IssueCommand):
+    """What every command on a run is."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportProgress(RunCommand):
+    """Say how far a run is; `percent` counts to 100."""
+
+    name = "report_progress"
+    message: str
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveCheckpoint(RunCommand):
+    """Keep what another attempt would need: the run's own JSON, as text."""
+
+    name = "save_checkpoint"
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetainWorkspace(RunCommand):
+    """Say where what the run worked in is kept."""
+
+    name = "retain_workspace"
+    workspace_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRun(RunCommand):
+    """Say that the work is done; `to_status` is the workflow's to choose unless given."""
+
+    name = "finish_run"
+    exit_reason: str = "finished"
+    exit_details: str | None = None
+    to_status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailRun(RunCommand):
+    """Give an attempt up; the issue waits for another one, unless it is not to be retried."""
+
+    name = "fail_run"
+    exit_reason: str = "failed"
+    exit_details: str | None = None
+    retry: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportCost(RunCommand):
     """Record what a run used. Counts are tokens; money is micro-dollars."""
 
     name = "report_cost"
-    run_id: str
     provider: str
     model: str
     input_tokens: int = 0

@@ -19,7 +19,7 @@ from ledger.sql import beside
 Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SILENCE_SECONDS = 35.0
 """A server that says nothing for so long is gone; its own limits are shorter."""
 
@@ -103,15 +103,34 @@ async def install_schema(url: str) -> bool:
                 text = schema_path().read_text(encoding="utf-8")
                 await connection.execute(text.replace("\nBEGIN;\n", "").replace("\nCOMMIT;\n", ""))
                 return True
-        version = await connection.fetchval(_SQL.schema_version)
-        if version != SCHEMA_VERSION:
+        if _is_outdated(await connection.fetchval(_SQL.schema_version)):
             raise SchemaError(
-                f"The database has schema version {version}, this program needs "
-                f"{SCHEMA_VERSION}; run the ledger of that version, or migrate."
+                "The database is of an older version of this program; stop its servers, and run "
+                "`ledger migrate`."
             )
         return False
     finally:
         await connection.close()
+
+
+async def is_outdated(url: str) -> bool:
+    """Whether there is a schema older than this program's; raises SchemaError for a newer one."""
+    connection = await asyncpg.connect(url)
+    try:
+        if not await connection.fetchval(_SQL.has_schema):
+            return False
+        return _is_outdated(await connection.fetchval(_SQL.schema_version))
+    finally:
+        await connection.close()
+
+
+def _is_outdated(version: int) -> bool:
+    if version > SCHEMA_VERSION:
+        raise SchemaError(
+            f"The database has schema version {version}, this program knows {SCHEMA_VERSION}; "
+            "run a newer one."
+        )
+    return version < SCHEMA_VERSION
 
 
 async def refuse_unsafe(url: str) -> None:

@@ -31,7 +31,11 @@ KINDS: Mapping[str, Kind] = {
         Permission.ORGANISE,
         refs={"lead_agent_id": "agent", "agent_ids": "agent"},
     ),
-    "project": Kind(frozenset({"description", "target_date"}), Permission.PLAN),
+    "project": Kind(
+        frozenset({"description", "target_date", "agent_ids"}),
+        Permission.PLAN,
+        refs={"agent_ids": "agent"},
+    ),
     "goal": Kind(frozenset({"description", "target_date"}), Permission.PLAN),
     "milestone": Kind(
         frozenset({"description", "target_date", "project_id"}),

@@ -8,13 +8,27 @@
     ├── StaleVersion             If-Match named an older version
     ├── Refused                  a rule said no; the state says why
     │   ├── IssueHeld              another run, or another agent, is working on it
+    │   ├── NotHeld                the caller holds no lease on it
+    │   ├── StaleToken             the lease that the caller writes under has ended
+    │   ├── RunOver                the run does not hold its issue any more
     │   ├── AssignedElsewhere      it is somebody else's to do
+    │   ├── IssuePaused            it waits for somebody to resume it
+    │   ├── IssueBlocked           what it is blocked by is not finished
+    │   ├── IssueFrozen            the workflow lets nobody change what is over
+    │   ├── AgentPaused            the agent takes no work
+    │   ├── BudgetExceeded         a budget is spent
+    │   ├── BudgetLocked           a run has started: the budget may only be raised
+    │   ├── NothingToClaim         there is no work that the agent may take
+    │   ├── NobodyAvailable        no member of the team takes work
+    │   ├── TeamWithoutLead        the workflow wants a team to have a lead
     │   ├── StatusNotExpected      the caller expected another status
     │   ├── TransitionNotAllowed   the workflow has no such step
     │   ├── NotTheAuthor           only the author, or a manager, edits a comment
     │   ├── Taken                  a name that must be unique is in use
     │   ├── HierarchyCycle         an issue would become its own ancestor
     │   ├── HierarchyTooDeep       more ancestors than the ledger follows
+    │   ├── BlockingCycle          an issue would come to block itself
+    │   ├── DependentsOpen         what it blocks is not finished
     │   ├── TooMany                a bounded collection is full
     │   └── IdempotencyReplyGone   the key was used, and its reply is past its keeping
     └── Unavailable              nothing wrong with the command; try again
@@ -88,10 +102,82 @@ class IssueHeld(Refused):
     code = "issue_held"
 
 
+class NotHeld(Refused):
+    """The caller holds no lease on the issue."""
+
+    code = "not_held"
+
+
+class StaleToken(Refused):
+    """The lease that the caller's fencing token is of has ended."""
+
+    code = "stale_token"
+
+
+class RunOver(Refused):
+    """The run has ended, or is paused: it does not hold its issue."""
+
+    code = "run_over"
+
+
 class AssignedElsewhere(Refused):
     """The issue is assigned to somebody else."""
 
     code = "assigned_elsewhere"
+
+
+class IssuePaused(Refused):
+    """The issue waits for somebody to resume it."""
+
+    code = "issue_paused"
+
+
+class IssueBlocked(Refused):
+    """What the issue is blocked by is not finished."""
+
+    code = "issue_blocked"
+
+
+class IssueFrozen(Refused):
+    """The company's workflow lets nobody change an issue that is over."""
+
+    code = "issue_frozen"
+
+
+class AgentPaused(Refused):
+    """The agent takes no work until it is resumed."""
+
+    code = "agent_paused"
+
+
+class BudgetExceeded(Refused):
+    """A budget is spent: of the issue, or this month's of the agent or the company."""
+
+    code = "budget_exceeded"
+
+
+class BudgetLocked(Refused):
+    """A run has started: a person may raise the budget, and nobody lower it."""
+
+    code = "budget_locked"
+
+
+class NothingToClaim(Refused):
+    """There is no work that the agent may take now."""
+
+    code = "nothing_to_claim"
+
+
+class NobodyAvailable(Refused):
+    """The team has no member that takes work."""
+
+    code = "nobody_available"
+
+
+class TeamWithoutLead(Refused):
+    """The company's workflow gives issues to teams that have a lead."""
+
+    code = "team_without_lead"
 
 
 class StatusNotExpected(Refused):
@@ -128,6 +214,18 @@ class HierarchyTooDeep(Refused):
     """The issue has more ancestors than the ledger follows."""
 
     code = "hierarchy_too_deep"
+
+
+class BlockingCycle(Refused):
+    """An issue would come to block itself."""
+
+    code = "blocking_cycle"
+
+
+class DependentsOpen(Refused):
+    """What the issue blocks is not finished."""
+
+    code = "dependents_open"
 
 
 class TooMany(Refused):

@@ -23,6 +23,9 @@ from ledger.actors import Actor
 Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
 
 
+MAX_LEASE_SECONDS = 24 * 3600
+"""The longest time for which a run may hold an issue without renewing."""
+
 Changes: TypeAlias = Mapping[str, Mapping[str, Json]]
 """Field → `{"from": …, "to": …}`; a long text has `from_position` in place of `from`."""
 
@@ -99,6 +102,23 @@ class EntryUpdated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPaused(Event):
+    """An agent takes no more work until it is resumed."""
+
+    type = "agent.paused"
+    name: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentResumed(Event):
+    """An agent takes work again."""
+
+    type = "agent.resumed"
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryArchived(Event):
     """An entry was taken off the lists; what refers to it stays."""
 
@@ -115,6 +135,7 @@ class IssueCreated(Event):
     """A unit of work was written down."""
 
     type = "issue.created"
+    schema_version = 2  # 1 had no budget
     identifier: str
     prefix: str
     number: int
@@ -135,6 +156,7 @@ class IssueCreated(Event):
     billing_code: str | None
     external_system: str | None
     external_id: str | None
+    per_task_micros: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +169,124 @@ class IssueEdited(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueTransitioned(Event):
-    """An issue moved to another status."""
+    """An issue moved to another status; a run that held it may go on holding it."""
 
     type = "issue.transitioned"
     from_status: str
     to_status: str
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueMoved(Event):
+    """What every verb of the workflow does; whoever held the issue holds it no longer."""
+
+    from_status: str
+    to_status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueSubmitted(IssueMoved):
+    """The work is done, and waits for somebody to look at it."""
+
+    type = "issue.submitted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueAccepted(IssueMoved):
+    """Somebody looked at the work, and it is good."""
+
+    type = "issue.accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueRejected(IssueMoved):
+    """Somebody looked at the work, and it must be done again."""
+
+    type = "issue.rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueFailed(IssueMoved):
+    """The work will not be done as it was asked for."""
+
+    type = "issue.failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueCancelled(IssueMoved):
+    """The work is not wanted any more."""
+
+    type = "issue.cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueClosed(IssueMoved):
+    """The issue is over for good; `forced` though issues that it blocks are open."""
+
+    type = "issue.closed"
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReopened(IssueMoved):
+    """What was over is to be done after all."""
+
+    type = "issue.reopened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueHandedOff(IssueMoved):
+    """An agent cannot go on, and a person is to pick it up."""
+
+    type = "issue.handed_off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueTakenOver(IssueMoved):
+    """A person picked up what was handed off."""
+
+    type = "issue.taken_over"
+    from_assignee: str | None
+    to_assignee: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuePaused(IssueMoved):
+    """Nobody is to work on the issue until it is resumed."""
+
+    type = "issue.paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueInterrupted(IssueMoved):
+    """The run that held the issue was paused: a budget is spent."""
+
+    type = "issue.interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueResumed(IssueMoved):
+    """A paused issue may be worked on again."""
+
+    type = "issue.resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueBlocked(IssueMoved):
+    """The issue waits for another one, its blocker, to be finished."""
+
+    type = "issue.blocked"
+    blocker_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueUnblocked(IssueMoved):
+    """The last blocker ended, or is none any more; `blocker_id` is that one."""
+
+    type = "issue.unblocked"
+    blocker_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,12 +320,40 @@ class IssueReassigned(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueCheckedOut(Event):
-    """An agent's run took the issue to work on it."""
+    """An agent's run took the issue to work on it, for so many seconds unless it renews.
+
+    The event's version is the lease's fencing token.
+    """
 
     type = "issue.checked_out"
+    schema_version = 2  # 1 had no lease, and lasts as long as the longest one
     agent_id: str
     run_id: str
     from_assignee: str | None
+    from_status: str
+    to_status: str
+    lease_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueLeaseRenewed(Event):
+    """The run that holds the issue holds it for so many seconds from now."""
+
+    type = "issue.lease_renewed"
+    agent_id: str
+    run_id: str
+    lease_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueLeaseExpired(Event):
+    """The run that held the issue let its time pass, and holds it no longer."""
+
+    type = "issue.lease_expired"
+    agent_id: str
+    run_id: str
+    from_assignee: str | None
+    to_assignee: str | None
     from_status: str
     to_status: str
 
@@ -285,6 +447,89 @@ class IssueDeleted(Event):
     reason: str | None
 
 
+# ── budget ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSet(Event):
+    """How much may be spent, in micro-dollars; None: as much as it takes."""
+
+    from_micros: int | None
+    to_micros: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReached(Event):
+    """What was spent came to a limit, or near to it. `month` is none for an issue."""
+
+    month: str | None
+    limit_micros: int
+    spent_micros: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueBudgetSet(BudgetSet):
+    """How much all runs of an issue may spend."""
+
+    type = "issue.budget_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueBudgetWarned(BudgetReached):
+    """Four fifths of an issue's budget are spent."""
+
+    type = "issue.budget_warned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueBudgetExceeded(BudgetReached):
+    """An issue's budget is spent."""
+
+    type = "issue.budget_exceeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentBudgetSet(BudgetSet):
+    """How much an agent may spend in a calendar month."""
+
+    type = "agent.budget_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentBudgetWarned(BudgetReached):
+    """Four fifths of an agent's budget of a month are spent."""
+
+    type = "agent.budget_warned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentBudgetExceeded(BudgetReached):
+    """An agent's budget of a month is spent."""
+
+    type = "agent.budget_exceeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyBudgetSet(BudgetSet):
+    """How much the company may spend in a calendar month."""
+
+    type = "company.budget_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyBudgetWarned(BudgetReached):
+    """Four fifths of the company's budget of a month are spent."""
+
+    type = "company.budget_warned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyBudgetExceeded(BudgetReached):
+    """The company's budget of a month is spent."""
+
+    type = "company.budget_exceeded"
+
+
 # ── run ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -314,25 +559,85 @@ class CostReported(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgressed(Event):
+    """A run said how far it is; `percent` counts to 100."""
+
+    type = "run.progressed"
+    issue_id: str
+    agent_id: str
+    message: str
+    percent: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCheckpointed(Event):
+    """A run wrote down what another attempt would need; JSON of its own, kept as text."""
+
+    type = "run.checkpointed"
+    issue_id: str
+    agent_id: str
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWorkspaceRetained(Event):
+    """What a run worked in was kept, and where."""
+
+    type = "run.workspace_retained"
+    issue_id: str
+    agent_id: str
+    workspace_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused(Event):
+    """A run was stopped; it may go on in the same attempt."""
+
+    type = "run.paused"
+    issue_id: str
+    agent_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed(Event):
+    """A paused run took its issue again."""
+
+    type = "run.resumed"
+    issue_id: str
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Event):
-    """An attempt ended, and why: released, reassigned, deleted or a status."""
+    """An attempt ended, and why: what the run said, or what ended it, or a status."""
 
     type = "run.ended"
+    schema_version = 2  # 1 had no details
     issue_id: str
     agent_id: str
     exit_reason: str
+    exit_details: str | None
 
 
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.type: cls
     for cls in (
-        CompanyCreated, KeyCreated, KeyRenamed, KeyRevoked,
-        EntryCreated, EntryUpdated, EntryArchived,
+        CompanyCreated, CompanyBudgetSet, CompanyBudgetWarned, CompanyBudgetExceeded,
+        KeyCreated, KeyRenamed, KeyRevoked,
+        EntryCreated, EntryUpdated, EntryArchived, AgentPaused, AgentResumed,
+        AgentBudgetSet, AgentBudgetWarned, AgentBudgetExceeded,
         IssueCreated, IssueEdited, IssueTransitioned,
-        IssueAssigned, IssueUnassigned, IssueReassigned, IssueCheckedOut, IssueReleased,
+        IssueSubmitted, IssueAccepted, IssueRejected, IssueFailed, IssueCancelled, IssueClosed,
+        IssueReopened, IssueHandedOff, IssueTakenOver, IssuePaused, IssueInterrupted, IssueResumed,
+        IssueBlocked, IssueUnblocked,
+        IssueAssigned, IssueUnassigned, IssueReassigned,
+        IssueCheckedOut, IssueLeaseRenewed, IssueLeaseExpired, IssueReleased,
         IssueCommented, CommentEdited, CommentDeleted, IssueLabelled, IssueUnlabelled,
         IssueLinked, IssueUnlinked, IssueDeleted,
-        RunStarted, CostReported, RunEnded,
+        IssueBudgetSet, IssueBudgetWarned, IssueBudgetExceeded,
+        RunStarted, RunProgressed, RunCheckpointed, RunWorkspaceRetained, CostReported,
+        RunPaused, RunResumed, RunEnded,
     )
 }  # fmt: skip
 """Stored name → class; the one place where a new event is listed."""

@@ -10,20 +10,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from ledger import events as e
 from ledger.actors import Actor
 from ledger.directory import slug_of
 from ledger.events import Event, Recorded
-from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run, State, evolve, sha256_of
+from ledger.state import (
+    Comment,
+    Company,
+    Entry,
+    Issue,
+    Key,
+    Lease,
+    Link,
+    Run,
+    State,
+    evolve,
+    sha256_of,
+)
+from ledger.workflow import FINISHED
 
 FactKey: TypeAlias = tuple[str, ...]
 """A fact's name; its first item says what kind of fact, and so who loads it."""
 
 Facts: TypeAlias = Mapping[FactKey, Any]
 COMPANY: FactKey = ("company",)
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""What time it is where nothing is decided."""
 
 
 class Prefix(NamedTuple):
@@ -44,25 +60,36 @@ class Missing(LookupError):
 
 @dataclass(slots=True)
 class Known:
-    """Facts that were loaded, and over them the facts that this batch made."""
+    """Facts that were loaded, and over them the facts that this batch made; and what time it is.
+
+    The time is the database's, under the company's lock. What was surveyed is known in this batch
+    alone: it is about many rows, as they were before it.
+    """
 
     loaded: Facts
     staged: dict[FactKey, Any]
+    now: datetime = NEVER
+    surveyed: dict[FactKey, Any] = field(default_factory=dict)
 
     def __contains__(self, key: object) -> bool:
         """Whether the fact is known, be it that there is no such thing."""
-        return key in self.staged or key in self.loaded
+        return key in self.staged or key in self.surveyed or key in self.loaded
 
     def __getitem__(self, key: FactKey) -> Any:
         """The fact; raises Missing when it was never loaded."""
         try:
-            return self.staged[key] if key in self.staged else self.loaded[key]
+            return self._layer(key)[key]
         except KeyError:
             raise Missing(key) from None
 
     def peek(self, key: FactKey) -> Any:
         """The fact, or None when it is not known yet."""
-        return self.staged[key] if key in self.staged else self.loaded.get(key)
+        return self._layer(key).get(key)
+
+    def _layer(self, key: FactKey) -> Facts:
+        if key in self.staged:
+            return self.staged
+        return self.surveyed if key in self.surveyed else self.loaded
 
     @property
     def company(self) -> Company | None:
@@ -111,6 +138,27 @@ class Known:
         """The link with this id."""
         link: Link | None = self[("link", link_id)]
         return link
+
+    def blockers(self, issue_id: str) -> tuple[str, ...]:
+        """The ids of the issues that this one is blocked by, be they finished or deleted."""
+        return self[blockers(issue_id)] or ()
+
+    def dependents(self, issue_id: str) -> tuple[str, ...]:
+        """The ids of the issues that this one blocks, be they finished or deleted."""
+        return self[dependents(issue_id)] or ()
+
+    def spent(self, key: FactKey) -> int:
+        """What was spent, in micro-dollars; `key` is one of `spent`."""
+        return self[key] or 0
+
+    def workload(self, assignee: str) -> int:
+        """How many unfinished issues somebody is assigned, this batch's changes included."""
+        count: int = self[workload(assignee)] or 0
+        for key, after in self.staged.items():
+            if key[0] == "issue":
+                count += _counts_for(assignee, after)
+                count -= _counts_for(assignee, self.loaded.get(key))
+        return count
 
     def record(self, recorded: Recorded) -> None:
         """Stages what an event changes: the state of its stream, and every look-up."""
@@ -164,6 +212,50 @@ def prefix(text: str) -> FactKey:
     return ("prefix", text)
 
 
+def blockers(issue_id: str) -> FactKey:
+    """The issues that an issue is blocked by."""
+    return ("blockers", issue_id)
+
+
+def dependents(issue_id: str) -> FactKey:
+    """The issues that an issue blocks."""
+    return ("dependents", issue_id)
+
+
+def spent(scope: str, scope_id: str, month: str) -> FactKey:
+    """What was spent on an issue (`month` is ""), or by an agent or the company in a month."""
+    return ("spent", scope, scope_id, month)
+
+
+def month_of(moment: datetime) -> str:
+    """The calendar month of a time, in UTC: `2026-04`."""
+    return moment.astimezone(UTC).strftime("%Y-%m")
+
+
+def spending(company_id: str, issue_id: str, agent_id: str, moment: datetime) -> list[FactKey]:
+    """The sums that a cost counts in."""
+    month = month_of(moment)
+    return [
+        spent("issue", issue_id, ""),
+        spent("agent", agent_id, month),
+        spent("company", company_id, month),
+    ]
+
+
+def workload(assignee: str) -> FactKey:
+    """How many unfinished issues somebody was assigned before the batch."""
+    return ("workload", assignee)
+
+
+def claimable(agent_id: str, passed_over: tuple[str, ...] = ()) -> FactKey:
+    """The issues that an agent might claim, best first, without those that were passed over."""
+    return ("claimable", agent_id, *passed_over)
+
+
+SURVEYS = frozenset({"workload", "claimable"})
+"""Kinds of facts that are about many rows: `Known.surveyed`."""
+
+
 def holder_of_key(actor: Actor) -> FactKey:
     """Whether an actor was ever given an API key."""
     return ("actor", str(actor))
@@ -177,6 +269,7 @@ def link_between(issue_id: str, link_type: str, target_id: str) -> FactKey:
 _STREAMS = {
     "company": "company",
     "key": "key",
+    "agent": "entry",
     "directory": "entry",
     "issue": "issue",
     "run": "run",
@@ -194,8 +287,9 @@ def streams_named(stream_id: str) -> list[FactKey]:
     return [(kind, stream_id) for kind in ("run", "issue", "entry", "key")]
 
 
-def touched_by(event: Event, stream_id: str) -> Iterator[FactKey]:
+def touched_by(recorded: Recorded) -> Iterator[FactKey]:
     """The facts that must be known before `Known.record` takes this event."""
+    event, stream_id = recorded.event, recorded.stream_id
     yield stream_of(event, stream_id)
     match event:
         case e.CommentEdited() | e.CommentDeleted():
@@ -207,6 +301,13 @@ def touched_by(event: Event, stream_id: str) -> Iterator[FactKey]:
             | e.EntryUpdated(changes={"issue_prefix": {"to": str(new)}})
         ):
             yield prefix(new)
+        case e.IssueLinked() | e.IssueUnlinked() if event.link_type == "blocked_by":
+            yield blockers(stream_id)
+            yield dependents(event.target_id)
+        case e.CostReported():
+            yield from spending(
+                recorded.company_id, event.issue_id, event.agent_id, recorded.recorded_at
+            )
 
 
 # ── what an event changes beside its own stream ────────────────────────────────────────
@@ -217,6 +318,10 @@ def _lookups(
 ) -> dict[FactKey, Any]:
     event = recorded.event
     match event, after:
+        case e.CostReported(), Run():
+            when = recorded.recorded_at
+            sums = spending(recorded.company_id, after.issue_id, after.agent_id, when)
+            return {key: known.spent(key) + event.cost_micros for key in sums}
         case e.CompanyCreated(), Company():
             return {prefix(after.issue_prefix): Prefix(None, 0)}
         case e.KeyCreated(), Key():
@@ -224,7 +329,10 @@ def _lookups(
         case ((e.EntryCreated() | e.EntryUpdated() | e.EntryArchived()), Entry()):
             return _entry_lookups(before, after, known)
         case ((e.IssueCreated() | e.IssueEdited() | e.IssueDeleted()), Issue()):
-            return _issue_lookups(event, before, after, known)
+            return {
+                **_issue_lookups(event, before, after, known),
+                **_leases(recorded, before, after),
+            }
         case ((e.IssueCommented() | e.CommentEdited() | e.CommentDeleted()), _):
             return {("comment", event.comment_id): _comment(recorded, known)}
         case e.IssueLinked(), _:
@@ -239,14 +347,76 @@ def _lookups(
                     created_by=recorded.author,
                 ),
                 link_between(recorded.stream_id, event.link_type, event.target_id): event.link_id,
+                **_blocking(recorded.stream_id, event, known),
             }
         case e.IssueUnlinked(), _:
             return {
                 ("link", event.link_id): None,
                 link_between(recorded.stream_id, event.link_type, event.target_id): None,
+                **_blocking(recorded.stream_id, event, known),
             }
+        case _, Issue():
+            return _leases(recorded, before, after)
         case _:
             return {}
+
+
+def _blocking(
+    issue_id: str, event: e.IssueLinked | e.IssueUnlinked, known: Known
+) -> dict[FactKey, Any]:
+    """Both ends of a link that blocks; those linked first stand first."""
+    if event.link_type != "blocked_by":
+        return {}
+    ends = (
+        (blockers(issue_id), known.blockers(issue_id), event.target_id),
+        (dependents(event.target_id), known.dependents(event.target_id), issue_id),
+    )
+    linked = isinstance(event, e.IssueLinked)
+    return {
+        key: (*others, other) if linked else tuple(one for one in others if one != other)
+        for key, others, other in ends
+    }
+
+
+def _leases(recorded: Recorded, before: State | None, after: Issue) -> dict[FactKey, Any]:
+    """The lease that an event began, renewed or ended."""
+    facts: dict[FactKey, Any] = {}
+    former = _lease(before) if isinstance(before, Issue) else None
+    lease = _lease(after)
+    if former and (lease is None or lease.fencing_token != former.fencing_token):
+        ended = replace(former, ended_at=recorded.at, ended_by=recorded.event.type)
+        facts[("lease", former.issue_id, str(former.fencing_token))] = ended
+    if lease and lease != former:
+        facts[("lease", lease.issue_id, str(lease.fencing_token))] = lease
+    return facts
+
+
+def _lease(issue: Issue) -> Lease | None:
+    if issue.fencing_token is None:
+        return None
+    assert issue.holder_run_id is not None
+    assert issue.holder_agent_id is not None
+    assert issue.held_since is not None
+    assert issue.lease_seconds is not None
+    assert issue.lease_expires_at is not None
+    return Lease(
+        issue_id=issue.id,
+        fencing_token=issue.fencing_token,
+        run_id=issue.holder_run_id,
+        agent_id=issue.holder_agent_id,
+        lease_seconds=issue.lease_seconds,
+        acquired_at=issue.held_since,
+        expires_at=issue.lease_expires_at,
+    )
+
+
+def _counts_for(assignee: str, issue: Issue | None) -> int:
+    return (
+        issue is not None
+        and issue.assignee == assignee
+        and issue.deleted_at is None
+        and issue.status not in FINISHED
+    )
 
 
 def _entry_lookups(before: State | None, entry: Entry, known: Known) -> dict[FactKey, Any]:

@@ -83,6 +83,14 @@ async def page(
     return [stored_from(row) for row in rows]
 
 
+async def since(
+    connection: Connection | Pool, company_id: str, stream_id: str, version: int, limit: int
+) -> list[Stored]:
+    """What happened in one stream after a version of it, oldest first."""
+    rows = await connection.fetch(_SQL.since, company_id, stream_id, version, limit)
+    return [stored_from(row) for row in rows]
+
+
 async def walk(
     connection: Connection | Pool,
     company_id: str,

@@ -21,6 +21,16 @@ WHERE company_id = $1
 ORDER BY position
 LIMIT $3;
 
+-- name: since
+-- Events of one stream after a version, oldest first.
+SELECT company_id, position, stream_id, version, event_id, type, schema_version,
+       actor_type, actor_id, on_behalf_of, key_id, command_id, correlation_id, causation_id,
+       run_id, recorded_at, occurred_at, via, data, salt, data_hash, leaf
+FROM events
+WHERE company_id = $1 AND stream_id = $2 AND version > $3
+ORDER BY version
+LIMIT $4;
+
 -- name: first_names
 -- What streams were called by their first events, which never change.
 SELECT stream_id, coalesce(data ->> 'identifier', data ->> 'name') AS name

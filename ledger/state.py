@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, TypeAlias
 
 from ledger import events as e
+from ledger.codec import timestamp
 from ledger.events import Json, Recorded
 from ledger.workflow import FINISHED, HOLDABLE
 
@@ -34,11 +35,12 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Company(Aggregate):
-    """A tenant."""
+    """A tenant; `monthly_micros` is how much it may spend in a calendar month."""
 
     name: str
     workflow: str
     issue_prefix: str
+    monthly_micros: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,12 @@ class Entry(Aggregate):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue(Aggregate):
-    """A unit of work. Of its description: the event that last set it, and its SHA-256."""
+    """A unit of work. Of its description: the event that last set it, and its SHA-256.
+
+    Who holds it, holds it until `lease_expires_at` and beyond, until somebody else claims it;
+    `fencing_token` is there for as long. `paused_run_id` is a run that may take it again,
+    `blocked_from` the status it had before it was blocked.
+    """
 
     identifier: str
     title: str
@@ -75,6 +82,14 @@ class Issue(Aggregate):
     holder_agent_id: str | None = None
     holder_run_id: str | None = None
     held_since: datetime | None = None
+    lease_seconds: int | None = None
+    lease_expires_at: datetime | None = None
+    fencing_token: int | None = None
+    paused_at: datetime | None = None
+    paused_run_id: str | None = None
+    blocked_from: str | None = None
+    run_count: int = 0
+    per_task_micros: int | None = None
     team_id: str | None
     project_id: str | None
     goal_id: str | None
@@ -104,12 +119,23 @@ class Issue(Aggregate):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Aggregate):
-    """One attempt at an issue by one agent, with the sum of what it reported."""
+    """One attempt at an issue by one agent, with the sum of what it reported.
+
+    Of its last checkpoint: the event that holds it.
+    """
 
     issue_id: str
     agent_id: str
+    paused_at: datetime | None = None
     ended_at: datetime | None = None
     exit_reason: str | None = None
+    exit_details: str | None = None
+    progress_message: str | None = None
+    progress_percent: int | None = None
+    progressed_at: datetime | None = None
+    checkpoint_position: int | None = None
+    checkpointed_at: datetime | None = None
+    workspace_url: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
@@ -132,6 +158,21 @@ class Comment:
     created_at: datetime
     edited_at: datetime | None = None
     deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One time for which a run held an issue; `ended_by` is the type of the event that ended it."""
+
+    issue_id: str
+    fencing_token: int
+    run_id: str
+    agent_id: str
+    lease_seconds: int
+    acquired_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+    ended_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +256,7 @@ def _issue_created(event: e.IssueCreated, recorded: Recorded) -> Issue:
         billing_code=event.billing_code,
         external_system=event.external_system,
         external_id=event.external_id,
+        per_task_micros=event.per_task_micros,
         **_described(event.description, recorded.position),
         **_clocks(None, None, event.status, recorded.at),
     )
@@ -239,8 +281,18 @@ def _changes(state: State, recorded: Recorded) -> dict[str, Any]:
                 "cached_tokens": state.cached_tokens + event.cached_tokens,
                 "cost_micros": state.cost_micros + event.cost_micros,
             }
-        case Run(), e.RunEnded():
-            return {"ended_at": at, "exit_reason": event.exit_reason}
+        case Run(), _:
+            return _run_changes(recorded)
+        case Company(), e.CompanyBudgetSet():
+            return {"monthly_micros": event.to_micros}
+        case Company() | Entry(), e.BudgetReached():
+            return {}
+        case Entry(), e.AgentBudgetSet():
+            return {"fields": {**state.fields, "monthly_micros": event.to_micros}}
+        case Entry(), e.AgentPaused():
+            return {"fields": {**state.fields, "paused_at": timestamp(at)}}
+        case Entry(), e.AgentResumed():
+            return {"fields": {**state.fields, "paused_at": None}}
         case Issue(), _:
             return _issue_changes(state, recorded)
         case _:
@@ -253,6 +305,34 @@ def _entry_updated(entry: Entry, event: e.EntryUpdated) -> dict[str, Any]:
     return {**own, "fields": {**entry.fields, **new}}
 
 
+def _run_changes(recorded: Recorded) -> dict[str, Any]:
+    event, at = recorded.event, recorded.at
+    match event:
+        case e.RunProgressed():
+            return {
+                "progress_message": event.message,
+                "progress_percent": event.percent,
+                "progressed_at": at,
+            }
+        case e.RunCheckpointed():
+            return {"checkpoint_position": recorded.position, "checkpointed_at": at}
+        case e.RunWorkspaceRetained():
+            return {"workspace_url": event.workspace_url}
+        case e.RunPaused():
+            return {"paused_at": at}
+        case e.RunResumed():
+            return {"paused_at": None}
+        case e.RunEnded():
+            return {
+                "paused_at": None,
+                "ended_at": at,
+                "exit_reason": event.exit_reason,
+                "exit_details": event.exit_details,
+            }
+        case _:
+            raise AssertionError(f"{event.type} in the stream of a run")
+
+
 def _issue_changes(issue: Issue, recorded: Recorded) -> dict[str, Any]:
     event, at = recorded.event, recorded.at
     match event:
@@ -260,6 +340,9 @@ def _issue_changes(issue: Issue, recorded: Recorded) -> dict[str, Any]:
             return _issue_edited(event, recorded)
         case e.IssueTransitioned():
             return _moved(issue, event.to_status, at)
+        case e.IssueMoved():
+            moved = _moved(issue, event.to_status, at)
+            return {**moved, **_NOBODY, **_moved_also(issue, event, at)}
         case e.IssueAssigned():
             return {"assignee": event.to_assignee}
         case e.IssueUnassigned():
@@ -268,17 +351,25 @@ def _issue_changes(issue: Issue, recorded: Recorded) -> dict[str, Any]:
             return {
                 **_moved(issue, event.to_status, at),
                 "assignee": event.to_assignee,
+                "paused_run_id": None,
                 **_NOBODY,
             }
         case e.IssueCheckedOut():
+            resumes = event.run_id == issue.paused_run_id
             return {
                 **_moved(issue, event.to_status, at),
                 "assignee": f"agent:{event.agent_id}",
                 "holder_agent_id": event.agent_id,
                 "holder_run_id": event.run_id,
                 "held_since": at,
+                "fencing_token": recorded.version,
+                "paused_run_id": None,
+                "run_count": issue.run_count + (not resumes),
+                **_leased(event.lease_seconds, recorded),
             }
-        case e.IssueReleased():
+        case e.IssueLeaseRenewed():
+            return _leased(event.lease_seconds, recorded)
+        case e.IssueReleased() | e.IssueLeaseExpired():
             return {
                 **_moved(issue, event.to_status, at),
                 "assignee": event.to_assignee,
@@ -293,8 +384,10 @@ def _issue_changes(issue: Issue, recorded: Recorded) -> dict[str, Any]:
         case e.IssueUnlabelled():
             return {"label_ids": tuple(i for i in issue.label_ids if i != event.label_id)}
         case e.IssueDeleted():
-            return {"deleted_at": at, **_NOBODY}
-        case e.CommentEdited() | e.IssueLinked() | e.IssueUnlinked():
+            return {"deleted_at": at, "paused_at": None, "paused_run_id": None, **_NOBODY}
+        case e.IssueBudgetSet():
+            return {"per_task_micros": event.to_micros}
+        case e.CommentEdited() | e.IssueLinked() | e.IssueUnlinked() | e.BudgetReached():
             return {}
         case _:
             raise AssertionError(f"{event.type} in the stream of an issue")
@@ -324,12 +417,48 @@ def sha256_of(text: str) -> str:
 def _moved(issue: Issue, to_status: str, at: datetime) -> dict[str, Any]:
     return {
         "status": to_status,
+        "blocked_from": issue.blocked_from if to_status == "blocked" else None,
         **_clocks(issue.started_at, issue.completed_at, to_status, at),
         **({} if to_status in HOLDABLE else _NOBODY),
+        **({"paused_at": None, "paused_run_id": None} if to_status in FINISHED else {}),
     }
 
 
-_NOBODY: dict[str, Any] = {"holder_agent_id": None, "holder_run_id": None, "held_since": None}
+def _moved_also(issue: Issue, event: e.IssueMoved, at: datetime) -> dict[str, Any]:
+    """What a verb changes beside the status."""
+    match event:
+        case e.IssuePaused():
+            return {"paused_at": at, "paused_run_id": issue.holder_run_id or issue.paused_run_id}
+        case e.IssueInterrupted():
+            return {"paused_run_id": issue.holder_run_id}
+        case e.IssueResumed():
+            return {"paused_at": None}
+        case e.IssueBlocked():
+            return {"blocked_from": event.from_status}
+        case e.IssueUnblocked():
+            return {}
+        case e.IssueTakenOver():
+            return {"assignee": event.to_assignee, "paused_run_id": None}
+        case _:
+            return {"paused_run_id": None}
+
+
+_NOBODY: dict[str, Any] = {
+    "holder_agent_id": None,
+    "holder_run_id": None,
+    "held_since": None,
+    "lease_seconds": None,
+    "lease_expires_at": None,
+    "fencing_token": None,
+}
+
+
+def _leased(seconds: int, recorded: Recorded) -> dict[str, Any]:
+    """A lease runs from when the ledger wrote it down, whenever it is said to have begun."""
+    return {
+        "lease_seconds": seconds,
+        "lease_expires_at": recorded.recorded_at + timedelta(seconds=seconds),
+    }
 
 
 def _clocks(

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from ledger.actors import Actor
 from ledger.commands import Command, CommentOnIssue, CreateIssue, EditComment, EditIssue
+from ledger.events import Recorded
 from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run
 
 Subject: TypeAlias = Company | Key | Entry | Issue | Run | Comment | Link
@@ -61,12 +62,16 @@ class IdempotencyKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Commands of one company that are accepted together; `size_bytes` counts in a batch."""
+    """Commands of one company that are accepted together; `size_bytes` counts in a batch.
+
+    Of a dry run nothing is kept, neither its events nor its key: its outcome says what would be.
+    """
 
     commands: tuple[Command, ...]
     provenance: Provenance
     idempotency_key: IdempotencyKey | None = None
     size_bytes: int = 256
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +91,19 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The results of a submission, as of `position`: its last event, else the log's head."""
+    """The results of a submission, as of `position`: its last event, else the log's head.
+
+    `events` are those that a dry run would have appended; others do not tell theirs.
+    """
 
     results: tuple[Result, ...]
     position: int
     replayed: bool = False
+    events: tuple[Recorded, ...] = ()
 
     def to_json(self) -> bytes:
         """The outcome, as it is kept for a repeated Idempotency-Key."""
-        return orjson.dumps(self)
+        return orjson.dumps({"results": self.results, "position": self.position})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:

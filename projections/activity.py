@@ -9,7 +9,7 @@ writes the same sentences.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -78,6 +78,14 @@ def _tell(r: Recorded, names: Mapping[str, str]) -> _Told:
     match event:
         case e.CompanyCreated():
             return _Told("company", None, f"began the company {event.name}", [])
+        case e.BudgetSet() | e.BudgetReached():
+            return _tell_budget(r, event, names)
+        case e.AgentPaused():
+            words = f"paused the agent {event.name}" + _because(event.reason)
+            return _Told("agent", None, words, [_change("paused", False, True)])
+        case e.AgentResumed():
+            words = f"resumed the agent {event.name}"
+            return _Told("agent", None, words, [_change("paused", True, False)])
         case e.KeyCreated():
             words = f"gave {event.actor} an API key with the role {event.role}"
             return _Told("key", None, words, [_change("role", None, event.role)])
@@ -93,21 +101,106 @@ def _tell(r: Recorded, names: Mapping[str, str]) -> _Told:
             return _Told(event.kind, None, words, _changes(event.changes))
         case e.EntryArchived():
             return _Told(event.kind, None, f"archived the {event.kind} {event.name}", [])
-        case e.RunStarted():
-            words = f"began a run on {_issue(event.issue_id, names)}"
-            return _Told("run", event.issue_id, words, [])
-        case e.CostReported():
-            words = (
-                f"reported {_dollars(event.cost_micros)} of {event.model} "
-                f"on {_issue(event.issue_id, names)}"
-            )
-            return _Told("run", event.issue_id, words, [])
-        case e.RunEnded():
-            words = f"ended the run on {_issue(event.issue_id, names)}: {event.exit_reason}"
+        case (
+            e.RunStarted()
+            | e.RunProgressed()
+            | e.RunCheckpointed()
+            | e.RunWorkspaceRetained()
+            | e.CostReported()
+            | e.RunPaused()
+            | e.RunResumed()
+            | e.RunEnded()
+        ):
+            words = _tell_run(event, _issue(event.issue_id, names))
             return _Told("run", event.issue_id, words, [])
         case _:
             words, changes = _tell_issue(r, names)
             return _Told("issue", r.stream_id, words, changes)
+
+
+def _tell_budget(
+    r: Recorded, event: e.BudgetSet | e.BudgetReached, names: Mapping[str, str]
+) -> _Told:
+    subject = event.type.partition(".")[0]
+    whose = names.get(r.stream_id, r.stream_id)
+    issue_id = r.stream_id if subject == "issue" else None
+    match event:
+        case e.BudgetSet():
+            limit = "no limit" if event.to_micros is None else _dollars(event.to_micros)
+            field = "per_task_micros" if subject == "issue" else "monthly_micros"
+            changes = [_change(field, event.from_micros, event.to_micros)]
+            return _Told(subject, issue_id, f"set the budget of {whose} to {limit}", changes)
+        case _:
+            done = "spent four fifths of" if event.type.endswith("warned") else "spent"
+            month = f" for {event.month}" if event.month else ""
+            sums = f"{_dollars(event.spent_micros)} of {_dollars(event.limit_micros)}"
+            words = f"{done} the budget of {whose}{month}: {sums}"
+            return _Told(subject, issue_id, words, [])
+
+
+RunEvent: TypeAlias = (
+    e.RunStarted
+    | e.RunProgressed
+    | e.RunCheckpointed
+    | e.RunWorkspaceRetained
+    | e.CostReported
+    | e.RunPaused
+    | e.RunResumed
+    | e.RunEnded
+)
+
+
+def _tell_run(event: RunEvent, issue: str) -> str:
+    match event:
+        case e.RunStarted():
+            return f"began a run on {issue}"
+        case e.RunProgressed():
+            percent = "" if event.percent is None else f" ({event.percent} %)"
+            return f"reported progress on {issue}{percent}: {event.message}"
+        case e.RunCheckpointed():
+            return f"saved a checkpoint of the run on {issue}"
+        case e.RunWorkspaceRetained():
+            return f"kept the workspace of the run on {issue} at {event.workspace_url}"
+        case e.CostReported():
+            return f"reported {_dollars(event.cost_micros)} of {event.model} on {issue}"
+        case e.RunPaused():
+            return f"paused the run on {issue}" + _because(event.reason)
+        case e.RunResumed():
+            return f"resumed the run on {issue}"
+        case e.RunEnded():
+            return f"ended the run on {issue}: {event.exit_reason}" + _because(event.exit_details)
+
+
+_DONE: Mapping[type[e.IssueMoved], str] = {
+    e.IssueSubmitted: "submitted",
+    e.IssueAccepted: "accepted",
+    e.IssueRejected: "rejected",
+    e.IssueFailed: "failed",
+    e.IssueCancelled: "cancelled",
+    e.IssueClosed: "closed",
+    e.IssueReopened: "reopened",
+    e.IssueHandedOff: "handed off",
+    e.IssueTakenOver: "took over",
+    e.IssuePaused: "paused",
+    e.IssueInterrupted: "interrupted the work on",
+    e.IssueResumed: "resumed",
+    e.IssueBlocked: "blocked",
+    e.IssueUnblocked: "unblocked",
+}
+
+
+def _tell_moved(
+    event: e.IssueMoved, issue: str, names: Mapping[str, str]
+) -> tuple[str, list[dict[str, Json]]]:
+    words, changes = f"{_DONE[type(event)]} {issue}", _moved(event.from_status, event.to_status)
+    match event:
+        case e.IssueUnblocked():
+            words += f", which {_issue(event.blocker_id, names)} blocks no more"
+        case e.IssueTakenOver() if event.from_assignee != event.to_assignee:
+            changes = [_change("assignee", event.from_assignee, event.to_assignee), *changes]
+        case e.IssueClosed(forced=True):
+            words += " by force"
+    return words + _because(event.reason), changes
 
 
 def _tell_issue(r: Recorded, names: Mapping[str, str]) -> tuple[str, list[dict[str, Json]]]:
@@ -123,6 +216,16 @@ def _tell_issue(r: Recorded, names: Mapping[str, str]) -> tuple[str, list[dict[s
         case e.IssueTransitioned():
             words = f"moved {issue} from {event.from_status} to {event.to_status}"
             return words + _because(event.reason), _moved(event.from_status, event.to_status)
+        case e.IssueMoved():
+            return _tell_moved(event, issue, names)
+        case e.IssueLeaseRenewed():
+            return f"renewed the lease on {issue} for {event.lease_seconds} s", []
+        case e.IssueLeaseExpired():
+            agent = _called(f"agent:{event.agent_id}", names)
+            changes = _moved(event.from_status, event.to_status)
+            if event.from_assignee != event.to_assignee:
+                changes.insert(0, _change("assignee", event.from_assignee, event.to_assignee))
+            return f"ended the lease of {agent} on {issue}, which ran out", changes
         case e.IssueAssigned():
             return f"assigned {issue} to {_called(event.to_assignee, names)}", [
                 _change("assignee", event.from_assignee, event.to_assignee)
@@ -185,17 +288,17 @@ def _named_in(r: Recorded) -> list[str]:
         refs += [actor.id] if actor else []
     for field in ("to_assignee", "from_assignee"):
         refs += [Actor.parse(text).id] if (text := getattr(event, field, None)) else []
-    refs += [getattr(event, field, None) or "" for field in ("issue_id", "target_id", "agent_id")]
+    fields = ("issue_id", "target_id", "agent_id", "blocker_id")
+    refs += [getattr(event, field, None) or "" for field in fields]
     return [ref for ref in refs if is_id(ref)]
 
 
 def _run_of(r: Recorded) -> str | None:
     """The run that an event bears on: its own, or the one it was done in."""
-    if isinstance(r.event, e.RunStarted | e.CostReported | e.RunEnded):
+    if r.event.type.startswith("run."):
         return r.stream_id
-    if isinstance(r.event, e.IssueCheckedOut | e.IssueReleased):
-        return r.event.run_id
-    return r.run_id
+    run_id: str | None = getattr(r.event, "run_id", None)
+    return run_id or r.run_id
 
 
 def _issue(issue_id: str, names: Mapping[str, str]) -> str:

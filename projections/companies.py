@@ -17,7 +17,7 @@ read_company = reader(Company, "company_id")
 read_key = reader(Key, "key_id")
 
 _COMPANY_FIELDS = (
-    "version", "name", "workflow", "issue_prefix",
+    "version", "name", "workflow", "issue_prefix", "monthly_micros",
     "created_position", "created_at", "created_by", "updated_at",
 )  # fmt: skip
 _KEY_FIELDS = (

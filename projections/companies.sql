@@ -13,15 +13,16 @@ SELECT DISTINCT actor FROM api_keys WHERE company_id = $1 AND actor = ANY ($2::t
 -- name: save_company
 -- The company as it now is.
 INSERT INTO companies (
-    company_id, version, name, workflow, issue_prefix,
+    company_id, version, name, workflow, issue_prefix, monthly_micros,
     created_position, created_at, created_by, updated_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (company_id) DO UPDATE SET
     version = excluded.version,
     name = excluded.name,
     workflow = excluded.workflow,
     issue_prefix = excluded.issue_prefix,
+    monthly_micros = excluded.monthly_micros,
     updated_at = excluded.updated_at;
 
 -- name: save_keys

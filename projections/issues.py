@@ -22,7 +22,9 @@ from projections.rows import columns_of, moment, reader, text_of
 _SQL = beside(__file__)
 _FIELDS = (
     "id", "version", "identifier", "title", "status", "priority", "assignee",
-    "holder_agent_id", "holder_run_id", "held_since", "team_id", "project_id", "goal_id",
+    "holder_agent_id", "holder_run_id", "held_since", "lease_seconds", "lease_expires_at",
+    "fencing_token", "paused_at", "paused_run_id", "blocked_from", "run_count",
+    "per_task_micros", "team_id", "project_id", "goal_id",
     "milestone_id", "parent_id", "label_ids", "due_at", "estimate", "sort_order",
     "billing_code", "external_system", "external_id", "comment_count", "started_at",
     "completed_at", "deleted_at", "description_position", "description_sha256",

@@ -1,7 +1,9 @@
 -- name: issues
 -- Issues by id, deleted ones too, without their descriptions.
 SELECT issue_id, version, identifier, title, status, priority, assignee,
-       holder_agent_id, holder_run_id, held_since, team_id, project_id, goal_id, milestone_id,
+       holder_agent_id, holder_run_id, held_since, lease_seconds, lease_expires_at, fencing_token,
+       paused_at, paused_run_id, blocked_from, run_count, per_task_micros,
+       team_id, project_id, goal_id, milestone_id,
        parent_id, label_ids, due_at, estimate, sort_order, billing_code,
        external_system, external_id, comment_count, started_at, completed_at, deleted_at,
        description_position, description_sha256,
@@ -20,7 +22,9 @@ WITH RECURSIVE chain (issue_id, level) AS (
     WHERE i.parent_id IS NOT NULL AND chain.level < 101
 )
 SELECT issue_id, version, identifier, title, status, priority, assignee,
-       holder_agent_id, holder_run_id, held_since, team_id, project_id, goal_id, milestone_id,
+       holder_agent_id, holder_run_id, held_since, lease_seconds, lease_expires_at, fencing_token,
+       paused_at, paused_run_id, blocked_from, run_count, per_task_micros,
+       team_id, project_id, goal_id, milestone_id,
        parent_id, label_ids, due_at, estimate, sort_order, billing_code,
        external_system, external_id, comment_count, started_at, completed_at, deleted_at,
        description_position, description_sha256,
@@ -48,28 +52,35 @@ JOIN issues AS i
 -- New issues, with their descriptions.
 INSERT INTO issues (
     company_id, issue_id, version, identifier, title, status, priority, assignee,
-    holder_agent_id, holder_run_id, held_since, team_id, project_id, goal_id, milestone_id,
+    holder_agent_id, holder_run_id, held_since, lease_seconds, lease_expires_at, fencing_token,
+    paused_at, paused_run_id, blocked_from, run_count, per_task_micros,
+    team_id, project_id, goal_id, milestone_id,
     parent_id, label_ids, due_at, estimate, sort_order, billing_code,
     external_system, external_id, comment_count, started_at, completed_at, deleted_at,
     description_position, description_sha256,
     created_position, created_at, created_by, updated_at, description
 )
 SELECT $1, i.issue_id, i.version, i.identifier, i.title, i.status, i.priority, i.assignee,
-       i.holder_agent_id, i.holder_run_id, i.held_since, i.team_id, i.project_id, i.goal_id,
+       i.holder_agent_id, i.holder_run_id, i.held_since, i.lease_seconds, i.lease_expires_at,
+       i.fencing_token, i.paused_at, i.paused_run_id, i.blocked_from, i.run_count,
+       i.per_task_micros, i.team_id, i.project_id, i.goal_id,
        i.milestone_id, i.parent_id, i.label_ids::uuid[], i.due_at, i.estimate, i.sort_order,
        i.billing_code, i.external_system, i.external_id, i.comment_count, i.started_at,
        i.completed_at, i.deleted_at, i.description_position, i.description_sha256,
        i.created_position, i.created_at, i.created_by, i.updated_at, i.description
 FROM unnest(
     $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::uuid[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::uuid[],
-    $15::uuid[], $16::uuid[], $17::text[], $18::timestamptz[], $19::bigint[], $20::text[],
-    $21::text[], $22::text[], $23::text[], $24::bigint[], $25::timestamptz[],
-    $26::timestamptz[], $27::timestamptz[], $28::bigint[], $29::text[],
-    $30::bigint[], $31::timestamptz[], $32::text[], $33::timestamptz[], $34::text[]
+    $9::text[], $10::uuid[], $11::timestamptz[], $12::integer[], $13::timestamptz[],
+    $14::bigint[], $15::timestamptz[], $16::uuid[], $17::text[], $18::bigint[], $19::bigint[],
+    $20::uuid[], $21::uuid[], $22::uuid[], $23::uuid[], $24::uuid[], $25::text[],
+    $26::timestamptz[], $27::bigint[], $28::text[], $29::text[], $30::text[], $31::text[],
+    $32::bigint[], $33::timestamptz[], $34::timestamptz[], $35::timestamptz[], $36::bigint[],
+    $37::text[], $38::bigint[], $39::timestamptz[], $40::text[], $41::timestamptz[], $42::text[]
 ) AS i (
     issue_id, version, identifier, title, status, priority, assignee,
-    holder_agent_id, holder_run_id, held_since, team_id, project_id, goal_id,
+    holder_agent_id, holder_run_id, held_since, lease_seconds, lease_expires_at, fencing_token,
+    paused_at, paused_run_id, blocked_from, run_count, per_task_micros,
+    team_id, project_id, goal_id,
     milestone_id, parent_id, label_ids, due_at, estimate, sort_order,
     billing_code, external_system, external_id, comment_count, started_at,
     completed_at, deleted_at, description_position, description_sha256,
@@ -87,6 +98,14 @@ UPDATE issues SET
     holder_agent_id = i.holder_agent_id,
     holder_run_id = i.holder_run_id,
     held_since = i.held_since,
+    lease_seconds = i.lease_seconds,
+    lease_expires_at = i.lease_expires_at,
+    fencing_token = i.fencing_token,
+    paused_at = i.paused_at,
+    paused_run_id = i.paused_run_id,
+    blocked_from = i.blocked_from,
+    run_count = i.run_count,
+    per_task_micros = i.per_task_micros,
     team_id = i.team_id,
     project_id = i.project_id,
     goal_id = i.goal_id,
@@ -108,14 +127,17 @@ UPDATE issues SET
     updated_at = i.updated_at
 FROM unnest(
     $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::uuid[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::uuid[],
-    $15::uuid[], $16::uuid[], $17::text[], $18::timestamptz[], $19::bigint[], $20::text[],
-    $21::text[], $22::text[], $23::text[], $24::bigint[], $25::timestamptz[],
-    $26::timestamptz[], $27::timestamptz[], $28::bigint[], $29::text[],
-    $30::bigint[], $31::timestamptz[], $32::text[], $33::timestamptz[]
+    $9::text[], $10::uuid[], $11::timestamptz[], $12::integer[], $13::timestamptz[],
+    $14::bigint[], $15::timestamptz[], $16::uuid[], $17::text[], $18::bigint[], $19::bigint[],
+    $20::uuid[], $21::uuid[], $22::uuid[], $23::uuid[], $24::uuid[], $25::text[],
+    $26::timestamptz[], $27::bigint[], $28::text[], $29::text[], $30::text[], $31::text[],
+    $32::bigint[], $33::timestamptz[], $34::timestamptz[], $35::timestamptz[], $36::bigint[],
+    $37::text[], $38::bigint[], $39::timestamptz[], $40::text[], $41::timestamptz[]
 ) AS i (
     issue_id, version, identifier, title, status, priority, assignee,
-    holder_agent_id, holder_run_id, held_since, team_id, project_id, goal_id,
+    holder_agent_id, holder_run_id, held_since, lease_seconds, lease_expires_at, fencing_token,
+    paused_at, paused_run_id, blocked_from, run_count, per_task_micros,
+    team_id, project_id, goal_id,
     milestone_id, parent_id, label_ids, due_at, estimate, sort_order,
     billing_code, external_system, external_id, comment_count, started_at,
     completed_at, deleted_at, description_position, description_sha256,

@@ -1,9 +1,11 @@
-"""Inline read model: links between issues."""
+"""Inline read model: links between issues, and the graph of what blocks what."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+import asyncpg
 
 from ledger.database import Connection
 from ledger.events import IssueUnlinked, Recorded
@@ -30,15 +32,26 @@ class Links:
 
     name = "links"
     tables = ("links",)
-    loads = frozenset({"link", "relation"})
+    loads = frozenset({"link", "relation", "blockers", "dependents", "blocking_graph"})
 
     async def load(
         self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
     ) -> Mapping[FactKey, Any]:
-        """Links by id, and ids of links by what they relate."""
-        if kind == "link":
-            rows = await connection.fetch(_SQL.links, company_id, [key[1] for key in keys])
-            return {("link", str(row["link_id"])): read_link(row) for row in rows}
+        """Links by id, ids of links by what they relate, and what blocks what."""
+        names = [key[1] for key in keys]
+        match kind:
+            case "link":
+                rows = await connection.fetch(_SQL.links, company_id, names)
+                return {("link", str(row["link_id"])): read_link(row) for row in rows}
+            case "blockers":
+                rows = await connection.fetch(_SQL.blockers, company_id, names)
+                return _ends("blockers", rows)
+            case "dependents":
+                rows = await connection.fetch(_SQL.dependents, company_id, names)
+                return _ends("dependents", rows)
+            case "blocking_graph":
+                rows = await connection.fetch(_SQL.blocking_graph, company_id, names)
+                return _ends("blockers", rows)
         parts = [[key[i] for key in keys] for i in (1, 2, 3)]
         rows = await connection.fetch(_SQL.relations, company_id, *parts)
         return {
@@ -60,3 +73,8 @@ class Links:
             await connection.execute(_SQL.delete_links, company_id, gone)
         if here:
             await connection.execute(_SQL.insert_links, company_id, *columns_of(here, _FIELDS))
+
+
+def _ends(kind: str, rows: Sequence[asyncpg.Record]) -> dict[FactKey, Any]:
+    """For each issue, those at the other ends of its links."""
+    return {(kind, str(row[0])): tuple(str(one) for one in row[1]) for row in rows}

@@ -25,3 +25,37 @@ SELECT $1, l.*
 FROM unnest(
     $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::timestamptz[], $8::text[]
 ) AS l;
+
+-- name: blockers
+-- What each of these issues is blocked by, in the order in which it was linked.
+SELECT issue_id, array_agg(target_id ORDER BY created_position)
+FROM links
+WHERE company_id = $1 AND link_type = 'blocked_by' AND issue_id = ANY ($2::uuid[])
+GROUP BY issue_id;
+
+-- name: dependents
+-- What each of these issues blocks, in the order in which it was linked.
+SELECT target_id, array_agg(issue_id ORDER BY created_position)
+FROM links
+WHERE company_id = $1 AND link_type = 'blocked_by' AND target_id = ANY ($2::uuid[])
+GROUP BY target_id;
+
+-- name: blocking_graph
+-- Everything above these issues, as far as a decision would follow: what each is blocked by.
+WITH RECURSIVE above (issue_id) AS (
+    SELECT asked FROM unnest($2::uuid[]) AS asked
+    UNION
+    SELECT l.target_id
+    FROM above
+    JOIN links AS l
+      ON l.company_id = $1 AND l.issue_id = above.issue_id AND l.link_type = 'blocked_by'
+)
+SELECT a.issue_id,
+       coalesce(
+           array_agg(l.target_id ORDER BY l.created_position) FILTER (WHERE l.target_id IS NOT NULL),
+           '{}'
+       )
+FROM (SELECT issue_id FROM above LIMIT 2000) AS a
+LEFT JOIN links AS l
+  ON l.company_id = $1 AND l.issue_id = a.issue_id AND l.link_type = 'blocked_by'
+GROUP BY a.issue_id;

@@ -68,6 +68,9 @@ class CostFilter:
     until: date | None = None
 
 
+MOST_CHANGES = 20
+"""How many events somebody who has to catch up is told of at once."""
+
 GROUPS = ("day", "agent", "project", "issue", "provider", "model")
 """What costs are summed by."""
 
@@ -178,6 +181,28 @@ class Queries:
         if not is_id(run_id):
             return None
         return await self._pool.fetchrow(_SQL.run, company_id, issue_id, run_id)
+
+    async def leases(
+        self, company_id: str, run_id: str, after: int | None, limit: int
+    ) -> list[Row]:
+        """A run's leases, oldest first."""
+        return await self._pool.fetch(_SQL.leases, company_id, run_id, after or 0, limit)
+
+    async def issue_budget(self, company_id: str, issue_id: str) -> Row | None:
+        """An issue's limit, and what was spent on it."""
+        return await self._pool.fetchrow(_SQL.issue_budget, company_id, issue_id)
+
+    async def agent_budget(self, company_id: str, agent_id: str, month: str) -> Row | None:
+        """A listed agent's limit, and what it spent in a month."""
+        return await self._pool.fetchrow(_SQL.agent_budget, company_id, agent_id, month)
+
+    async def company_budget(self, company_id: str, month: str) -> Row | None:
+        """The company's limit, and what it spent in a month."""
+        return await self._pool.fetchrow(_SQL.company_budget, company_id, month)
+
+    async def since(self, company_id: str, stream_id: str, version: int) -> list[log.Stored]:
+        """What happened first in one stream after a version of it."""
+        return await log.since(self._pool, company_id, stream_id, version, MOST_CHANGES)
 
     async def activity(
         self, company_id: str, wanted: ActivityFilter, before: int | None, limit: int

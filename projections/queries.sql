@@ -72,7 +72,9 @@ WHERE company_id = $1 AND (issue_id = $2::uuid OR identifier = $3::text);
 -- name: issues
 -- Issues, newest first, without their descriptions.
 SELECT issue_id, version, identifier, title, status, priority, assignee,
-       holder_agent_id, holder_run_id, held_since, team_id, project_id, goal_id, milestone_id,
+       holder_agent_id, holder_run_id, held_since, lease_seconds, lease_expires_at, fencing_token,
+       paused_at, paused_run_id, blocked_from, run_count, per_task_micros,
+       team_id, project_id, goal_id, milestone_id,
        parent_id, label_ids, due_at, estimate, sort_order, billing_code,
        external_system, external_id, comment_count, started_at, completed_at, deleted_at,
        description_position, description_sha256,
@@ -132,6 +134,44 @@ LIMIT $4;
 SELECT r.*, (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
 FROM runs AS r
 WHERE r.company_id = $1 AND r.issue_id = $2 AND r.run_id = $3;
+
+-- name: leases
+-- A run's leases, oldest first.
+SELECT *
+FROM leases
+WHERE company_id = $1 AND run_id = $2 AND fencing_token > $3
+ORDER BY fencing_token
+LIMIT $4;
+
+-- name: issue_budget
+-- An issue's limit, and what was spent on it.
+SELECT i.per_task_micros AS limit_micros,
+       coalesce(s.spent_micros, 0) AS spent_micros,
+       (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM issues AS i
+LEFT JOIN spending AS s
+  ON s.company_id = $1 AND s.scope = 'issue' AND s.scope_id = i.issue_id::text AND s.month = ''
+WHERE i.company_id = $1 AND i.issue_id = $2;
+
+-- name: agent_budget
+-- An agent's limit, and what it spent in a month.
+SELECT (d.fields ->> 'monthly_micros')::bigint AS limit_micros,
+       coalesce(s.spent_micros, 0) AS spent_micros,
+       (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM directory AS d
+LEFT JOIN spending AS s
+  ON s.company_id = $1 AND s.scope = 'agent' AND s.scope_id = d.entry_id::text AND s.month = $3
+WHERE d.company_id = $1 AND d.entry_id = $2;
+
+-- name: company_budget
+-- The company's limit, and what it spent in a month.
+SELECT c.monthly_micros AS limit_micros,
+       coalesce(s.spent_micros, 0) AS spent_micros,
+       (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
+FROM companies AS c
+LEFT JOIN spending AS s
+  ON s.company_id = $1 AND s.scope = 'company' AND s.scope_id = c.company_id::text AND s.month = $2
+WHERE c.company_id = $1;
 
 -- name: activity
 -- Activity, newest first.

@@ -18,7 +18,7 @@ import asyncpg
 import structlog
 
 from ledger import log
-from ledger.database import connect
+from ledger.database import SCHEMA_VERSION, connect, is_outdated
 from ledger.ids import new_id
 from ledger.sql import beside
 from projections.projector import step
@@ -28,6 +28,8 @@ _SQL = beside(__file__)
 _LOG = structlog.get_logger(__name__)
 SCHEMA = "ledger_rebuild"
 LEASE_SECONDS = 60.0
+EXCHANGES = 30
+"""How often the exchange is tried."""
 
 Progress = Callable[[int, int], None]
 """Hears how many events are done, and how many there are."""
@@ -72,6 +74,27 @@ async def rebuild(
         finally:
             await shadow.close()  # Interrupted, its tables stay: the next rebuild goes on.
     return [rebuilt for rebuilt in compared if rebuilt.table in tables]
+
+
+async def migrate(
+    url: str, models: Models, *, progress: Progress = lambda done, total: None
+) -> bool:
+    """Brings the database to this program's schema; False if it is there already.
+
+    The log stays as it is: every read model is written anew from it, in the tables of now, and
+    exchanged for the old one together with the schema's version. No server may run meanwhile.
+    Raises SchemaError for a schema that is newer than the program, or RebuildRefused.
+    """
+    if not await is_outdated(url):
+        return False
+    async with _lease(url) as lease:
+        shadow = await Shadow.open(url, SCHEMA, models)
+        try:
+            await _write(shadow, lease, progress)
+            await _exchange(shadow, lease, shadow.models.tables, SCHEMA_VERSION)
+        finally:
+            await shadow.close()
+    return True
 
 
 def _is_wanted(table: str, models: Models, names: Sequence[str]) -> bool:
@@ -174,15 +197,15 @@ async def compare(shadow: Shadow, company_id: str) -> tuple[dict[str, Digest], d
 
 
 async def _exchange(
-    shadow: Shadow, lease: _Lease, tables: Sequence[str], attempts: int = 30
+    shadow: Shadow, lease: _Lease, tables: Sequence[str], to_version: int | None = None
 ) -> None:
-    for _ in range(attempts):
+    for _ in range(EXCHANGES):
         await lease.renew()
         for end in await log.ends(shadow.connection):
             await shadow.catch_up(end.company_id)
         try:
             async with shadow.connection.transaction():
-                await _swap(shadow, lease, tables)
+                await _swap(shadow, lease, tables, to_version)
             return
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             _LOG.info("exchange_waits")
@@ -190,7 +213,9 @@ async def _exchange(
     raise RebuildRefused("The exchange found no quiet moment; run the rebuild again to go on.")
 
 
-async def _swap(shadow: Shadow, lease: _Lease, tables: Sequence[str]) -> None:
+async def _swap(
+    shadow: Shadow, lease: _Lease, tables: Sequence[str], to_version: int | None
+) -> None:
     connection = shadow.connection
     await connection.execute(_SQL.short_lock_timeout)
     await connection.execute(_SQL.stop_all_writing)
@@ -203,5 +228,7 @@ async def _swap(shadow: Shadow, lease: _Lease, tables: Sequence[str]) -> None:
     await connection.execute(_SQL.adopt_positions, names)
     for table in tables:
         await connection.execute(getattr(_SQL, f"swap_{table}"))
+    if to_version is not None:
+        await connection.execute(_SQL.set_version, to_version)
     await connection.execute(_SQL.raise_epochs)
     await connection.execute(_SQL.forget)  # Without its tables it is nothing to go on with.

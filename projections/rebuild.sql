@@ -52,72 +52,88 @@ ON CONFLICT (company_id, model) DO UPDATE SET
     position = excluded.position,
     epoch = live.epoch + 1;
 
+-- name: set_version
+-- From now on the schema is this program's.
+UPDATE ledger.schema_version SET version = $1;
+
 -- name: raise_epochs
 -- No process may trust what it knew of any company.
 UPDATE ledger.company_heads SET epoch = epoch + 1;
 
 -- name: swap_companies
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.companies;
+DROP TABLE IF EXISTS ledger.companies;
 ALTER TABLE ledger_rebuild.companies SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.companies TO ledger_app;
 
 -- name: swap_api_keys
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.api_keys;
+DROP TABLE IF EXISTS ledger.api_keys;
 ALTER TABLE ledger_rebuild.api_keys SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.api_keys TO ledger_app;
 
 -- name: swap_directory
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.directory;
+DROP TABLE IF EXISTS ledger.directory;
 ALTER TABLE ledger_rebuild.directory SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.directory TO ledger_app;
 
 -- name: swap_issue_prefixes
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.issue_prefixes;
+DROP TABLE IF EXISTS ledger.issue_prefixes;
 ALTER TABLE ledger_rebuild.issue_prefixes SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.issue_prefixes TO ledger_app;
 
 -- name: swap_issues
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.issues;
+DROP TABLE IF EXISTS ledger.issues;
 ALTER TABLE ledger_rebuild.issues SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.issues TO ledger_app;
 
 -- name: swap_comments
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.comments;
+DROP TABLE IF EXISTS ledger.comments;
 ALTER TABLE ledger_rebuild.comments SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.comments TO ledger_app;
 
 -- name: swap_links
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.links;
+DROP TABLE IF EXISTS ledger.links;
 ALTER TABLE ledger_rebuild.links SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.links TO ledger_app;
 
 -- name: swap_runs
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.runs;
+DROP TABLE IF EXISTS ledger.runs;
 ALTER TABLE ledger_rebuild.runs SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.runs TO ledger_app;
 
+-- name: swap_leases
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE IF EXISTS ledger.leases;
+ALTER TABLE ledger_rebuild.leases SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.leases TO ledger_app;
+
+-- name: swap_spending
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE IF EXISTS ledger.spending;
+ALTER TABLE ledger_rebuild.spending SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.spending TO ledger_app;
+
 -- name: swap_activity
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.activity;
+DROP TABLE IF EXISTS ledger.activity;
 ALTER TABLE ledger_rebuild.activity SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.activity TO ledger_app;
 
 -- name: swap_cost_entries
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.cost_entries;
+DROP TABLE IF EXISTS ledger.cost_entries;
 ALTER TABLE ledger_rebuild.cost_entries SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_entries TO ledger_app;
 
 -- name: swap_cost_sums
 -- The shadow becomes the table, with its indexes and its grants.
-DROP TABLE ledger.cost_sums;
+DROP TABLE IF EXISTS ledger.cost_sums;
 ALTER TABLE ledger_rebuild.cost_sums SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_sums TO ledger_app;

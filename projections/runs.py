@@ -1,4 +1,7 @@
-"""Inline read model: runs, with the sum of what each reported."""
+"""Inline read model: runs, with the sum of what each reported.
+
+A checkpoint may be long: it is written only when there is a new one.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ledger.database import Connection
-from ledger.events import Recorded
+from ledger.events import Recorded, RunCheckpointed
 from ledger.known import FactKey
 from ledger.sql import beside
 from ledger.state import Run
@@ -14,9 +17,11 @@ from projections.rows import columns_of, reader
 
 _SQL = beside(__file__)
 _FIELDS = (
-    "id", "version", "issue_id", "agent_id", "ended_at", "exit_reason",
-    "input_tokens", "output_tokens", "cached_tokens", "cost_micros",
-    "created_position", "created_at", "created_by", "updated_at",
+    "id", "version", "issue_id", "agent_id", "paused_at", "ended_at", "exit_reason",
+    "exit_details", "progress_message", "progress_percent", "progressed_at",
+    "checkpoint_position", "checkpointed_at", "workspace_url", "input_tokens", "output_tokens",
+    "cached_tokens", "cost_micros", "created_position", "created_at", "created_by",
+    "updated_at",
 )  # fmt: skip
 read_run = reader(Run, "run_id")
 
@@ -42,6 +47,15 @@ class Runs:
         recorded: Sequence[Recorded],
         facts: Mapping[FactKey, Any],
     ) -> None:
-        """Writes the runs that changed."""
+        """Writes the runs that changed, and the checkpoints that they wrote."""
         if runs := [value for key, value in facts.items() if key[0] == "run"]:
             await connection.execute(_SQL.save_runs, company_id, *columns_of(runs, _FIELDS))
+        checkpoints = {
+            r.stream_id: r.event.checkpoint
+            for r in recorded
+            if isinstance(r.event, RunCheckpointed)
+        }
+        if checkpoints:
+            await connection.execute(
+                _SQL.save_checkpoints, company_id, list(checkpoints), list(checkpoints.values())
+            )

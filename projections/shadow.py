@@ -155,7 +155,7 @@ class _AllInline:
         self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
     ) -> None:
         known = Known({}, {})
-        keys = {key for r in recorded for key in touched_by(r.event, r.stream_id)}
+        keys = {key for r in recorded for key in touched_by(r)}
         await load_facts(connection, company_id, self._models, keys, known)
         for r in recorded:
             known.record(r)

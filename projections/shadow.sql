@@ -118,6 +118,30 @@ FROM (
 -- A company's rows, as text.
 SELECT t::text AS row FROM runs AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
 
+-- name: digest_leases
+-- A company's rows as one hash that does not depend on their order.
+SELECT count(*) AS rows,
+       encode(sha256(coalesce(string_agg(r.hash, '' ORDER BY r.hash), '')), 'hex') AS sha256
+FROM (
+    SELECT sha256(convert_to(t::text, 'UTF8')) AS hash FROM leases AS t WHERE t.company_id = $1
+) AS r;
+
+-- name: rows_leases
+-- A company's rows, as text.
+SELECT t::text AS row FROM leases AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
+
+-- name: digest_spending
+-- A company's rows as one hash that does not depend on their order.
+SELECT count(*) AS rows,
+       encode(sha256(coalesce(string_agg(r.hash, '' ORDER BY r.hash), '')), 'hex') AS sha256
+FROM (
+    SELECT sha256(convert_to(t::text, 'UTF8')) AS hash FROM spending AS t WHERE t.company_id = $1
+) AS r;
+
+-- name: rows_spending
+-- A company's rows, as text.
+SELECT t::text AS row FROM spending AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
+
 -- name: digest_activity
 -- A company's rows as one hash that does not depend on their order.
 SELECT count(*) AS rows,

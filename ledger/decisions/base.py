@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ledger.actors import Actor, Role
 from ledger.codec import timestamp
 from ledger.commands import ArchiveEntry, Command, CreateEntry, IssueCommand, UpdateEntry
 from ledger.directory import KINDS
-from ledger.errors import Forbidden, NotFound
+from ledger.errors import Forbidden, IssueFrozen, NotFound
 from ledger.events import Event, Json
 from ledger.known import FactKey, Known
 from ledger.state import Entry, Issue
+from ledger.workflow import WORKFLOWS, Workflow
+
+Appended: TypeAlias = tuple[FactKey, Event]
+"""An event, and the state that it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +29,13 @@ class Decision:
 
     subject: FactKey
     stream: FactKey
-    events: tuple[tuple[FactKey, Event], ...]
+    events: tuple[Appended, ...]
 
 
-def on_issue(issue: Issue, *events: Event, also: tuple[FactKey, Event] | None = None) -> Decision:
-    """A decision about an issue, `also` being an event of another stream."""
+def on_issue(issue: Issue, *events: Event, also: Iterable[Appended] = ()) -> Decision:
+    """A decision about an issue, `also` being events of other streams."""
     key = ("issue", issue.id)
-    own = tuple((key, event) for event in events)
-    return Decision(key, key, (*own, also) if also else own)
+    return Decision(key, key, (*((key, event) for event in events), *also))
 
 
 def permit(command: Command) -> None:
@@ -51,6 +56,18 @@ def permit_run(command: Command, run_id: str, known: Known) -> None:
         raise Forbidden(f"Run {run_id} is agent {run.agent_id}'s; act in runs of your own.")
 
 
+def workflow_of(known: Known) -> Workflow:
+    """The workflow that the company chose."""
+    assert known.company is not None
+    return WORKFLOWS[known.company.workflow]
+
+
+def refuse_frozen(issue: Issue, known: Known) -> None:
+    """Where the workflow says so, what is over stays as it is."""
+    if issue.status in workflow_of(known).frozen:
+        raise IssueFrozen(f"{issue.identifier} is {issue.status}, and stays as it is.")
+
+
 def forbidden(role: Role, permission: str) -> Forbidden:
     """The refusal of a role that lacks a permission."""
     return Forbidden(
@@ -60,9 +77,9 @@ def forbidden(role: Role, permission: str) -> Forbidden:
     )
 
 
-def the_issue(command: IssueCommand, known: Known) -> Issue:
-    """The issue that a command is about; raises NotFound."""
-    issue = known.issue(command.issue)
+def the_issue(command: IssueCommand, known: Known, *, deleted: bool = False) -> Issue:
+    """The issue that a command is about, a deleted one only if asked; raises NotFound."""
+    issue = known.issue(command.issue, deleted=deleted)
     if issue is None:
         raise not_found("issue", command.issue)
     return issue
@@ -89,8 +106,9 @@ def not_found(kind: str, ref: str, pointer: str | None = None) -> NotFound:
     return NotFound(f"There is no {kind} {ref!r} in this company.", pointer=pointer)
 
 
-def current(issue: Issue) -> dict[str, Json]:
+def current(issue: Issue, known: Known) -> dict[str, Json]:
     """How an issue stands, for a refusal that is to help."""
+    workflow = workflow_of(known)
     return {
         "id": issue.id,
         "identifier": issue.identifier,
@@ -98,15 +116,22 @@ def current(issue: Issue) -> dict[str, Json]:
         "version": issue.version,
         "assignee": issue.assignee,
         "holder": holder(issue),
+        "paused_at": None if issue.paused_at is None else timestamp(issue.paused_at),
+        "allowed": {
+            "statuses": list(workflow.steps[issue.status]),
+            "verbs": list(workflow.verbs_from(issue.status)),
+        },
     }
 
 
 def holder(issue: Issue) -> dict[str, Json] | None:
-    """Who is working on an issue, in which run, since when."""
-    if issue.holder_agent_id is None or issue.held_since is None:
+    """Who is working on an issue, in which run, since when, and under what lease."""
+    if issue.held_since is None or issue.lease_expires_at is None:
         return None
     return {
         "agent_id": issue.holder_agent_id,
         "run_id": issue.holder_run_id,
         "since": timestamp(issue.held_since),
+        "expires_at": timestamp(issue.lease_expires_at),
+        "fencing_token": issue.fencing_token,
     }

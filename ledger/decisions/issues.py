@@ -1,4 +1,4 @@
-"""An issue's own life: written down, edited, moved through its workflow, deleted."""
+"""An issue's own life: written down, edited, deleted. How it moves is in `moves.py`."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from ledger import commands as c
 from ledger import events as e
 from ledger.decisions.base import (
     Decision,
-    current,
     not_found,
     on_issue,
+    refuse_frozen,
     the_entry,
     the_issue,
+    workflow_of,
 )
+from ledger.decisions.blocking import freed
 from ledger.decisions.labels import MAX_LABELS
-from ledger.decisions.ownership import end_run, refuse_holders_rivals, the_assignee
+from ledger.decisions.leases import end_run, refuse_holders_rivals
+from ledger.decisions.ownership import the_assignee
 from ledger.errors import (
     HierarchyCycle,
     HierarchyTooDeep,
     Invalid,
     Taken,
+    TeamWithoutLead,
     TooMany,
-    TransitionNotAllowed,
 )
 from ledger.events import Json
 from ledger.known import Known, Prefix, prefix
 from ledger.known import external_ref as external_ref_key
-from ledger.state import Issue, sha256_of
-from ledger.workflow import HOLDABLE, STATUSES, WORKFLOWS, Workflow
+from ledger.state import Entry, Issue, sha256_of
+from ledger.workflow import Workflow
 
 MAX_DEPTH = 100
 """How many ancestors an issue may have: what a decision about parents may cost."""
@@ -47,6 +50,8 @@ def create(command: c.CreateIssue, known: Known) -> Decision:
     if parent is not None:
         _ancestors(parent, known)
     team = the_entry("team", command.team, known, "/team_id") if command.team else None
+    if team is not None:
+        _refuse_team_without_lead(team, known)
     text = str(team.fields["issue_prefix"]) if team else company.issue_prefix
     counter: Prefix = known[prefix(text)]
     created = e.IssueCreated(
@@ -70,6 +75,7 @@ def create(command: c.CreateIssue, known: Known) -> Decision:
         billing_code=command.billing_code,
         external_system=command.external_ref[0] if command.external_ref else None,
         external_id=command.external_ref[1] if command.external_ref else None,
+        per_task_micros=command.per_task_micros,
     )
     if command.external_ref:
         _refuse_taken_ref(*command.external_ref, command.issue_id, known)
@@ -79,6 +85,7 @@ def create(command: c.CreateIssue, known: Known) -> Decision:
 def edit(command: c.EditIssue, known: Known) -> Decision:
     """Change what is named; what stands already is no change."""
     issue = the_issue(command, known)
+    refuse_frozen(issue, known)
     changes: dict[str, Mapping[str, Json]] = {}
     for name, value in command.changes.items():
         if name == "description":
@@ -91,45 +98,13 @@ def edit(command: c.EditIssue, known: Known) -> Decision:
     return on_issue(issue, e.IssueEdited(changes=changes)) if changes else on_issue(issue)
 
 
-def transition(command: c.TransitionIssue, known: Known) -> Decision:
-    """Only along the workflow, and not under the hands of the agent at work on it."""
-    issue = the_issue(command, known)
-    workflow = workflow_of(known)
-    if command.to_status not in STATUSES:
-        raise Invalid(
-            f"There is no status {command.to_status!r}; choose one of {', '.join(STATUSES)}.",
-            pointer="/status",
-        )
-    if command.to_status == issue.status:
-        return on_issue(issue)
-    refuse_holders_rivals(command, issue)
-    if not workflow.allows(issue.status, command.to_status):
-        allowed = workflow.steps[issue.status]
-        raise TransitionNotAllowed(
-            f"{issue.identifier} is {issue.status}; from there it may become "
-            f"{', '.join(allowed)}, not {command.to_status}.",
-            current=current(issue),
-            allowed=list(allowed),
-        )
-    moved = e.IssueTransitioned(
-        from_status=issue.status, to_status=command.to_status, reason=command.reason
-    )
-    ends = command.to_status not in HOLDABLE
-    return on_issue(issue, moved, also=end_run(issue, command.to_status) if ends else None)
-
-
 def delete(command: c.DeleteIssue, known: Known) -> Decision:
-    """It leaves every list, its run ends, and its history stays."""
+    """It leaves every list, its run ends, what waited for it goes on, and its history stays."""
     issue = the_issue(command, known)
-    refuse_holders_rivals(command, issue)
+    refuse_holders_rivals(command, issue, known)
     deleted = e.IssueDeleted(identifier=issue.identifier, reason=command.reason)
-    return on_issue(issue, deleted, also=end_run(issue, "deleted"))
-
-
-def workflow_of(known: Known) -> Workflow:
-    """The workflow that the company chose."""
-    assert known.company is not None
-    return WORKFLOWS[known.company.workflow]
+    ends = end_run(issue, "deleted", known)
+    return on_issue(issue, deleted, also=(*ends, *freed(command, issue, known)))
 
 
 def _initial_status(command: c.CreateIssue, workflow: Workflow) -> str:
@@ -150,6 +125,10 @@ def _ref(kind: str, ref: str | None, known: Known) -> str | None:
 def _edited(issue: Issue, name: str, value: Json, known: Known) -> Json:
     """The value that a field takes: references become ids, and rules are asked."""
     match name, value:
+        case "team_id", str(ref):
+            team = the_entry("team", ref, known, "/team_id")
+            _refuse_team_without_lead(team, known)
+            return team.id
         case (("project_id" | "goal_id" | "milestone_id"), str(ref)):
             return _ref(name.removesuffix("_id"), ref, known)
         case "parent_id", str(ref):
@@ -166,17 +145,16 @@ def _parent_id(issue: Issue, ref: str, known: Known) -> str:
     parent = known.issue(ref)
     if parent is None:
         raise not_found("issue", ref, "/parent_id")
-    if issue.id in _ancestors(parent, known, current=current(issue)):
+    if issue.id in _ancestors(parent, known):
         raise HierarchyCycle(
             f"{parent.identifier} is below {issue.identifier} already, or is it; "
             "an issue cannot be its own ancestor.",
             pointer="/parent_id",
-            current=current(issue),
         )
     return parent.id
 
 
-def _ancestors(parent: Issue, known: Known, **facts: Json) -> list[str]:
+def _ancestors(parent: Issue, known: Known) -> list[str]:
     """The ids of a parent and of all above it; raises HierarchyTooDeep."""
     above: list[str] = []
     at: Issue | None = parent
@@ -186,10 +164,17 @@ def _ancestors(parent: Issue, known: Known, **facts: Json) -> list[str]:
             raise HierarchyTooDeep(
                 f"{parent.identifier} has {MAX_DEPTH} ancestors or more; choose one further up.",
                 pointer="/parent_id",
-                **facts,
             )
         at = known[("issue", at.parent_id)] if at.parent_id else None
     return above
+
+
+def _refuse_team_without_lead(team: Entry, known: Known) -> None:
+    if workflow_of(known).teams_need_lead and not team.fields.get("lead_agent_id"):
+        raise TeamWithoutLead(
+            f"The team {team.name} has no lead; give it one before it takes issues.",
+            pointer="/team_id",
+        )
 
 
 def _labels(command: c.CreateIssue, known: Known) -> tuple[str, ...]:

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ledger import commands as c
 from ledger import events as e
-from ledger.decisions.base import Decision, not_found, the_issue
+from ledger.decisions.base import Appended, Decision, not_found, the_issue
+from ledger.decisions.blocking import blocked, refuse_cycle, unblocked
 from ledger.errors import Invalid, Taken
 from ledger.known import Known, link_between
 
@@ -42,13 +45,18 @@ def link(command: c.LinkIssue, known: Known) -> Decision:
         return Decision(("link", existing), asked, ())
     if known[("link", command.link_id)] is not None:
         raise Taken("This link id is in use.", pointer="/link_id")
+    source, other = (issue, target) if source_id == issue.id else (target, issue)
     linked = e.IssueLinked(
         link_id=command.link_id,
         link_type=link_type,
         target_id=target_id,
-        target_identifier=(issue if target_id == issue.id else target).identifier,
+        target_identifier=other.identifier,
     )
-    return Decision(("link", command.link_id), asked, ((("issue", source_id), linked),))
+    follows: Iterable[Appended] = ()
+    if link_type == "blocked_by":
+        refuse_cycle(source, other, known)
+        follows = blocked(command, source, other, known)
+    return Decision(("link", command.link_id), asked, ((("issue", source_id), linked), *follows))
 
 
 def unlink(command: c.UnlinkIssue, known: Known) -> Decision:
@@ -61,7 +69,11 @@ def unlink(command: c.UnlinkIssue, known: Known) -> Decision:
     unlinked = e.IssueUnlinked(
         link_id=found.id, link_type=found.link_type, target_id=found.target_id
     )
-    return Decision(asked, asked, ((("issue", found.issue_id), unlinked),))
+    follows: Iterable[Appended] = ()
+    if found.link_type == "blocked_by":
+        source, blocker = known[("issue", found.issue_id)], known[("issue", found.target_id)]
+        follows = unblocked(command, source, blocker, known)
+    return Decision(asked, asked, ((("issue", found.issue_id), unlinked), *follows))
 
 
 def canonical(issue_id: str, link_type: str, target_id: str) -> tuple[str, str, str]:

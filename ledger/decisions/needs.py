@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from ledger import commands as c
 from ledger.actors import Actor
+from ledger.decisions.blocking import MAX_BLOCKERS
 from ledger.decisions.links import canonical
 from ledger.directory import KINDS, prefix_candidates, slug_candidates, slug_of
 from ledger.events import Json
@@ -18,6 +19,9 @@ from ledger.known import (
     COMPANY,
     FactKey,
     Known,
+    blockers,
+    claimable,
+    dependents,
     external_ref,
     holder_of_key,
     identifier,
@@ -27,8 +31,12 @@ from ledger.known import (
     prefix,
     slug,
     slugs,
+    spending,
     streams_named,
+    workload,
 )
+from ledger.state import Entry, Issue
+from ledger.workflow import SETTLED
 
 
 def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
@@ -67,13 +75,24 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
         case c.EditIssue():
             yield from _edited_issue(command, known)
         case c.AssignIssue() | c.ReassignIssue():
-            yield from _actor(command.assignee, known)
-            yield from _holding_run(command, known)
+            if command.assignee is not None:
+                yield from _actor(command.assignee, known)
+            if command.team is not None:
+                yield from _members(command.team, known)
         case c.CheckOutIssue():
             yield from _actor(Actor("agent", command.agent_id), known)
             yield from streams_named(command.run_id)
-        case c.TransitionIssue() | c.UnassignIssue() | c.ReleaseIssue() | c.DeleteIssue():
-            yield from _holding_run(command, known)
+            yield from _checking_out(command.issue, known)
+            yield from _budgets(command.issue, command.agent_id, known)
+        case c.ClaimNextIssue():
+            yield from _actor(Actor("agent", command.agent_id), known)
+            yield from streams_named(command.run_id)
+            yield from _claiming(command, known)
+        case c.AgentCommand():
+            yield from _entry("agent", command.agent, known)
+        case c.RenewLease():
+            if (issue := _peek(command.issue, known)) and issue.holder_agent_id:
+                yield from _entry("agent", issue.holder_agent_id, known)
         case c.CommentOnIssue() | c.EditComment() | c.DeleteComment():
             yield ("comment", command.comment_id)
         case c.LabelIssue() | c.UnlabelIssue():
@@ -84,8 +103,16 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
             yield ("link", command.link_id)
             if found := known.peek(("link", command.link_id)):
                 yield ("issue", found.issue_id)
+                if found.link_type == "blocked_by":
+                    yield ("issue", found.target_id)
+                    yield dependents(found.target_id)
+                    yield from _blockers(found.issue_id, known)
         case c.ReportCost():
+            yield from _reporting(command, known)
+        case c.RunCommand():
             yield ("run", command.run_id)
+    if isinstance(command, c.IssueCommand):
+        yield from _ending(command, known)
 
 
 def _issue(ref: str, known: Known) -> Iterator[FactKey]:
@@ -164,14 +191,13 @@ def _counter(team: str | None, known: Known) -> Iterator[FactKey]:
         if company := known.peek(COMPANY):
             yield prefix(company.issue_prefix)
         return
-    team_id = team if is_id(team) else known.peek(slug("team", team))
-    entry = known.peek(("entry", team_id)) if team_id else None
+    entry = _peek_entry("team", team, known)
     if entry and entry.kind == "team":
-        yield prefix(entry.fields["issue_prefix"])
+        yield prefix(str(entry.fields["issue_prefix"]))
 
 
 def _edited_issue(command: c.EditIssue, known: Known) -> Iterator[FactKey]:
-    for kind in ("project", "goal", "milestone"):
+    for kind in ("team", "project", "goal", "milestone"):
         match command.changes.get(f"{kind}_id"):
             case str(ref):
                 yield from _entry(kind, ref, known)
@@ -197,11 +223,133 @@ def _ancestors(ref: str, known: Known) -> Iterator[FactKey]:
         issue_id = issue.parent_id if issue else None
 
 
-def _holding_run(command: c.IssueCommand, known: Known) -> Iterator[FactKey]:
-    issue_id = command.issue if is_id(command.issue) else known.peek(identifier(command.issue))
-    issue = known.peek(("issue", issue_id)) if issue_id else None
-    if issue and issue.holder_run_id:
-        yield ("run", issue.holder_run_id)
+def _ending(command: c.IssueCommand, known: Known) -> Iterator[FactKey]:
+    """The runs that may end, or pause, and who waits for the end of the issue."""
+    if isinstance(command, _LEAVES_RUNS_ALONE):
+        return
+    issue = _peek(command.issue, known)
+    for run_id in (issue.holder_run_id, issue.paused_run_id) if issue else ():
+        if run_id:
+            yield ("run", run_id)
+    if issue and not command.is_history and _may_settle(command):
+        yield from _dependents(issue.id, known)
+
+
+_LEAVES_RUNS_ALONE = (
+    c.EditIssue, c.CommentOnIssue, c.EditComment, c.DeleteComment, c.LabelIssue, c.UnlabelIssue,
+    c.UnlinkIssue, c.RenewLease, c.AssignIssue, c.UnassignIssue, c.SetIssueBudget,
+)  # fmt: skip
+
+
+def _may_settle(command: c.IssueCommand) -> bool:
+    """Whether an issue may come to its end, which those that it blocks wait for."""
+    match command:
+        case c.TransitionIssue():
+            return command.to_status in SETTLED
+        case c.AcceptIssue() | c.CancelIssue() | c.CloseIssue():
+            return True
+        case c.FinishRun() | c.DeleteIssue():
+            return True
+        case _:
+            return False
+
+
+def _dependents(issue_id: str, known: Known) -> Iterator[FactKey]:
+    """The issues that an issue blocks, and what else blocks those that are blocked."""
+    yield dependents(issue_id)
+    for one in known.peek(dependents(issue_id)) or ():
+        yield ("issue", one)
+        issue = known.peek(("issue", one))
+        if issue and issue.status == "blocked":
+            yield from _blockers(one, known)
+
+
+def _blockers(issue_id: str, known: Known) -> Iterator[FactKey]:
+    """The issues that an issue is blocked by."""
+    yield blockers(issue_id)
+    for one in known.peek(blockers(issue_id)) or ():
+        yield ("issue", one)
+
+
+def _blocking_graph(issue_id: str, known: Known) -> Iterator[FactKey]:
+    """All that stands above an issue; where it is not known, one look-up loads all of it."""
+    seen, waiting = {issue_id}, [issue_id]
+    while waiting and len(seen) <= MAX_BLOCKERS:
+        at = waiting.pop()
+        if blockers(at) not in known:
+            yield ("blocking_graph", at)
+            return
+        fresh = [one for one in known.peek(blockers(at)) or () if one not in seen]
+        seen.update(fresh)
+        waiting += fresh
+
+
+def _checking_out(ref: str, known: Known) -> Iterator[FactKey]:
+    """What may keep an agent from an issue, beside who holds it."""
+    if issue := _peek(ref, known):
+        yield from _blockers(issue.id, known)
+
+
+def _budgets(ref: str, agent_id: str, known: Known) -> Iterator[FactKey]:
+    """What was spent of the budgets there are."""
+    issue, company = _peek(ref, known), known.peek(COMPANY)
+    if issue is None or company is None:
+        return
+    of_issue, of_agent, of_company = spending(company.id, issue.id, agent_id, known.now)
+    if issue.per_task_micros is not None:
+        yield of_issue
+    if (agent := _peek_entry("agent", agent_id, known)) and agent.fields.get("monthly_micros"):
+        yield of_agent
+    if company.monthly_micros is not None:
+        yield of_company
+
+
+def _reporting(command: c.ReportCost, known: Known) -> Iterator[FactKey]:
+    yield ("run", command.run_id)
+    run, company = known.peek(("run", command.run_id)), known.peek(COMPANY)
+    if run and company:
+        yield from _entry("agent", run.agent_id, known)
+        yield from spending(company.id, run.issue_id, run.agent_id, known.now)
+
+
+def _claiming(command: c.ClaimNextIssue, known: Known) -> Iterator[FactKey]:
+    """The candidates, and what a decision about each asks."""
+    agent_id = command.agent_id
+    if entry := _peek_entry("agent", agent_id, known):
+        agent_id = agent_id if known.peek(("actor", f"agent:{agent_id}")) else entry.id
+    yield claimable(agent_id)
+    for one in known.peek(claimable(agent_id)) or ():
+        yield ("issue", one)
+        yield from _blockers(one, known)
+        if issue := known.peek(("issue", one)):
+            for entry_id in filter(None, (issue.team_id, issue.project_id)):
+                yield ("entry", entry_id)
+            for run_id in filter(None, (issue.holder_run_id, issue.paused_run_id)):
+                yield ("run", run_id)
+            yield from _budgets(one, agent_id, known)
+
+
+def _members(team: str, known: Known) -> Iterator[FactKey]:
+    """A team, who is in it, and how much each of them has to do."""
+    yield from _entry("team", team, known)
+    entry = _peek_entry("team", team, known)
+    for one in _listed(entry.fields.get("agent_ids")) if entry else ():
+        yield from _entry("agent", one, known)
+        yield workload(f"agent:{one}")
+
+
+def _peek(ref: str, known: Known) -> Issue | None:
+    """The issue of an id or identifier, as far as it is known."""
+    issue_id = ref if is_id(ref) else known.peek(identifier(ref))
+    issue: Issue | None = known.peek(("issue", issue_id)) if issue_id else None
+    return issue
+
+
+def _peek_entry(kind: str, ref: str, known: Known) -> Entry | None:
+    """The entry of an id or slug, as far as it is known."""
+    entry_id = ref if is_id(ref) else known.peek(slug(kind, ref))
+    entry: Entry | None = known.peek(("entry", entry_id)) if entry_id else None
+    return entry
 
 
 def _link(command: c.LinkIssue, known: Known) -> Iterator[FactKey]:
@@ -213,6 +361,12 @@ def _link(command: c.LinkIssue, known: Known) -> Iterator[FactKey]:
     ]
     if ends[0] and ends[1]:
         source, link_type, target = canonical(ends[0], command.link_type, ends[1])
+        if link_type == "blocked_by":
+            yield blockers(source)
+            yield dependents(target)
+            yield from _blocking_graph(target, known)
+            if (issue := known.peek(("issue", source))) and issue.holder_run_id:
+                yield ("run", issue.holder_run_id)
         relation = link_between(source, link_type, target)
         yield relation
         if existing := known.peek(relation):

@@ -1,0 +1,17 @@
+-- name: spending
+-- The sums of these scopes and months.
+SELECT s.scope, s.scope_id, s.month, s.spent_micros
+FROM unnest($2::text[], $3::text[], $4::text[]) AS asked (scope, scope_id, month)
+JOIN spending AS s
+  ON s.company_id = $1
+ AND s.scope = asked.scope
+ AND s.scope_id = asked.scope_id
+ AND s.month = asked.month;
+
+-- name: save_spending
+-- Sums as they now are.
+INSERT INTO spending (company_id, scope, scope_id, month, spent_micros)
+SELECT $1, s.*
+FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS s
+ON CONFLICT (company_id, scope, scope_id, month) DO UPDATE SET
+    spent_micros = excluded.spent_micros;
