@@ -31,14 +31,37 @@ async def carry_out(api: Api, request: web.Request, verb: Verb, status: int) -> 
     """Carries out one verb; `status` is what its success answers (201, 200 or 204)."""
     context = context_of(request)
     caller = await api.caller(request)
-    requests.query(request, w.Nothing)
+    dry_run = requests.query(request, w.CommandQuery).dry_run
     raw, given = await requests.body(request)
-    version, run_id = requests.expected_version(request), requests.run_id(request)
-    ask = Ask(caller, version, run_id, requests.about(request))
+    ask = Ask(
+        caller,
+        requests.expected_version(request),
+        requests.run_id(request),
+        requests.fencing_token(request),
+        requests.about(request),
+    )
     built = verb.build(ask, verb.body.model_validate(given))
-    key = _key(request, caller, raw, 0)
-    outcome = await _submit(api, context, caller, [built], key, len(raw), ask.run_id)
+    asked = Asked(api, request, context, caller, raw, ask.run_id, dry_run)
+    try:
+        outcome = await asked.submit([built], 0, len(raw))
+    except LedgerError as error:
+        await asked.tell_changes(error)
+        raise
+    if dry_run:
+        return _tried(context, outcome, built)
     return _reply(context, outcome, built, status)
+
+
+def _tried(context: Context, outcome: Outcome, built: Built) -> web.Response:
+    """What a dry run would have appended, and the thing as it would be; no secret."""
+    context.position = outcome.position
+    shown = {
+        "dry_run": True,
+        "events": [views.planned(recorded) for recorded in outcome.events],
+        "resource": _shown(outcome.results[0], built, True),
+    }
+    headers = {"Ledger-Position": str(outcome.position)}
+    return web.Response(body=orjson.dumps(shown), content_type="application/json", headers=headers)
 
 
 def _reply(context: Context, outcome: Outcome, built: Built, status: int) -> web.Response:
@@ -62,48 +85,65 @@ def _status(result: Result, status: int) -> int:
     return status if result.appended or status != 201 else 200
 
 
-def _shown(result: Result, built: Built, replayed: bool) -> dict[str, Any]:
+def _shown(result: Result, built: Built, hides: bool) -> dict[str, Any]:
     shown = views.subject(result.subject, result.text)
     for name, secret in built.shown_once.items():
-        shown[name] = None if replayed else secret
+        shown[name] = None if hides else secret
     return shown
 
 
-def _key(request: web.Request, caller: Caller, raw: bytes, item: int) -> IdempotencyKey | None:
-    key = requests.idempotency_key(request)
-    if key is None:
-        return None
-    said = b"\0".join((request.method.encode(), request.raw_path.encode(), raw))
-    return IdempotencyKey(str(caller.actor), key, sha256(said).digest(), item)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request for commands: who, what they sent, in which run, and whether it is only tried."""
 
+    api: Api
+    request: web.Request
+    context: Context
+    caller: Caller
+    raw: bytes
+    run_id: str | None
+    dry_run: bool
 
-async def _submit(
-    api: Api,
-    context: Context,
-    caller: Caller,
-    built: Sequence[Built],
-    key: IdempotencyKey | None,
-    size_bytes: int,
-    run_id: str | None,
-) -> Outcome:
-    return await api.ledger.committer.submit(
-        caller.company_id,
-        Submission(
-            commands=tuple(item.command for item in built),
-            provenance=Provenance(
-                via="api",
-                key_id=caller.key_id,
-                run_id=run_id,
-                correlation_id=context.trace.correlation_id,
-                causation_id=context.trace.causation_id,
+    async def submit(self, built: Sequence[Built], item: int, size_bytes: int) -> Outcome:
+        """Submits commands together; `item` is their place in a list that shares one key."""
+        return await self.api.ledger.committer.submit(
+            self.caller.company_id,
+            Submission(
+                commands=tuple(one.command for one in built),
+                provenance=Provenance(
+                    via="api",
+                    key_id=self.caller.key_id,
+                    run_id=self.run_id,
+                    correlation_id=self.context.trace.correlation_id,
+                    causation_id=self.context.trace.causation_id,
+                ),
+                idempotency_key=None if self.dry_run else self._key(item),
+                size_bytes=256 + size_bytes,
+                dry_run=self.dry_run,
             ),
-            idempotency_key=key,
-            size_bytes=256 + size_bytes,
-        ),
-    )
+        )
+
+    async def tell_changes(self, error: LedgerError) -> None:
+        """Adds to a refusal what happened since the version that the caller saw."""
+        since = error.facts.pop("changed_since", None)
+        if since is not None and since["stream_id"] is not None:
+            error.facts["changed"] = [
+                views.change(stored)
+                for stored in await self.api.queries.since(self.caller.company_id, **since)
+            ]
+
+    def _key(self, item: int) -> IdempotencyKey | None:
+        key = requests.idempotency_key(self.request)
+        if key is None:
+            return None
+        said = b"\0".join((self.request.method.encode(), self.request.raw_path.encode(), self.raw))
+        return IdempotencyKey(str(self.caller.actor), key, sha256(said).digest(), item)
 
 
 # ── up to a hundred commands in one body ───────────────────────────────────────────────
+
+
+_Version = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
 
 def _item_model(verb: Verb) -> type[w.Wire]:
@@ -113,7 +153,8 @@ def _item_model(verb: Verb) -> type[w.Wire]:
         __base__=verb.body,
         __doc__=verb.summary,
         type=(Literal[verb.name], ...),  # type: ignore[arg-type]
-        expected_version=(Annotated[int, Field(ge=0, le=MAX_INT, strict=True)] | None, None),
+        expected_version=(_Version | None, None),
+        fencing_token=(_Version | None, None),
         **about,
     )
 
@@ -144,7 +185,9 @@ class ProblemView(shapes.View):
 
 
 class CommandOutcome(shapes.View):
-    """What became of one command: the resource as it now is, or why not."""
+    """What became of one command: the resource as it now is, or why not; and the events of one
+    that was only tried.
+    """
 
     type: str
     status: int
@@ -152,6 +195,7 @@ class CommandOutcome(shapes.View):
     position: int | None = None
     replayed: bool | None = None
     resource: dict[str, Any] | None = None
+    events: list[shapes.PlannedEventView] | None = None
     problem: ProblemView | None = None
 
 
@@ -169,14 +213,15 @@ async def carry_out_many(api: Api, request: web.Request) -> web.Response:
     """Carries out one command, a list of them, or a list that stands or falls together."""
     context = context_of(request)
     caller = await api.caller(request)
-    requests.query(request, w.Nothing)
+    dry_run = requests.query(request, w.CommandQuery).dry_run
     if "If-Match" in request.headers:
         raise Problem(
             400, "malformed", "If-Match is for one thing; give commands an expected_version."
         )
     raw, given = await requests.body(request)
     items, atomic = _items_of(given)
-    many = _Many(api, request, context, caller, raw, requests.run_id(request))
+    run_id, token = requests.run_id(request), requests.fencing_token(request)
+    many = _Many(Asked(api, request, context, caller, raw, run_id, dry_run), token)
     if atomic:
         shown = await many.all_or_none(items)
     else:
@@ -221,40 +266,36 @@ def _in_body(loc: tuple[int | str, ...], given: Any) -> tuple[int | str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Many:
-    """The commands of one body, which share its key, its trace and its run."""
+    """The commands of one body, which share its key, its trace, its run and its token."""
 
-    api: Api
-    request: web.Request
-    context: Context
-    caller: Caller
-    raw: bytes
-    run_id: str | None
+    asked: Asked
+    fencing_token: int | None
 
     async def one(self, item: Any, place: int, of: int) -> dict[str, Any]:
         """Carries out one command on its own; a refusal is its outcome."""
-        key = _key(self.request, self.caller, self.raw, place)
         try:
             built = self._built(item)
-            outcome = await self._submit([built], key, len(self.raw) // of)
+            outcome = await self.asked.submit([built], place, len(self.asked.raw) // of)
         except LedgerError as error:
+            await self.asked.tell_changes(error)
             return _refusal(item.type, error)
-        return _acceptance(item.type, built, outcome, outcome.results[0])
+        return _acceptance(item.type, built, outcome, 0)
 
     async def all_or_none(self, items: list[Any]) -> list[dict[str, Any]]:
         """Carries out all commands; raises the first refusal, and then none is."""
-        key = _key(self.request, self.caller, self.raw, 0)
         built: list[Built] = []
         try:
             for item in items:
                 built.append(self._built(item))
-            outcome = await self._submit(built, key, len(self.raw))
+            outcome = await self.asked.submit(built, 0, len(self.asked.raw))
         except LedgerError as error:
+            await self.asked.tell_changes(error)
             place = error.facts.pop("command_index", len(built) if len(built) < len(items) else 0)
             error.pointer = f"/commands/{place}{error.pointer or ''}"
             raise
         return [
-            _acceptance(item.type, one, outcome, result)
-            for item, one, result in zip(items, built, outcome.results, strict=True)
+            _acceptance(item.type, one, outcome, number)
+            for number, (item, one) in enumerate(zip(items, built, strict=True))
         ]
 
     def _built(self, item: Any) -> Built:
@@ -265,26 +306,28 @@ class _Many:
             **{name: getattr(item, name) for name in fields},
         )
         about = {name: getattr(item, name) for name in verb.about}
-        return verb.build(Ask(self.caller, item.expected_version, self.run_id, about), body)
-
-    async def _submit(
-        self, built: Sequence[Built], key: IdempotencyKey | None, size_bytes: int
-    ) -> Outcome:
-        return await _submit(
-            self.api, self.context, self.caller, built, key, size_bytes, self.run_id
-        )
+        token = self.fencing_token if item.fencing_token is None else item.fencing_token
+        ask = Ask(self.asked.caller, item.expected_version, self.asked.run_id, token, about)
+        return verb.build(ask, body)
 
 
-def _acceptance(name: str, built: Built, outcome: Outcome, result: Result) -> dict[str, Any]:
-    created = name.startswith(("create_", "comment_", "link_", "report_"))
-    return {
+def _acceptance(name: str, built: Built, outcome: Outcome, number: int) -> dict[str, Any]:
+    """The outcome of the command of this number in its submission."""
+    result = outcome.results[number]
+    created = name.startswith(("create_", "comment_", "link_", "report_cost"))
+    accepted = {
         "type": name,
         "status": _status(result, 201 if created else 200),
         "version": result.version,
         "position": outcome.position,
         "replayed": outcome.replayed,
-        "resource": _shown(result, built, outcome.replayed),
+        "resource": _shown(result, built, outcome.replayed or bool(outcome.events)),
     }
+    if outcome.events:
+        before = sum(one.appended for one in outcome.results[:number])
+        own = outcome.events[before : before + result.appended]
+        accepted["events"] = [views.planned(recorded) for recorded in own]
+    return accepted
 
 
 def _refusal(name: str, error: LedgerError) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A demo company: simulated agents at work, the same for the same seed.
 
 They do what agents do, through the same commands: write issues down, race for them, comment,
-report what they spent, finish, fail, hand over. Refusals are part of it.
+save checkpoints, report what they spent, finish, give up, let others look. Refusals are part of it:
+some issues wait for others, and some budgets are small.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _THINGS = (
     "cache invalidation", "the release script", "error messages", "the search index", "login",
 )  # fmt: skip
 _MODELS = (("anthropic", "claude-sonnet", 3), ("openai", "gpt-5", 5), ("local", "qwen", 1))
-_FINISHES = ("done", "done", "done", "in_review", "failed", "cancelled")
+_FINISHES = ("done", "done", "done", "in_review")
 
 
 @dataclass(slots=True)
@@ -113,8 +114,17 @@ async def _write_down(ledger: Ledger, company_id: str, team: _Team, dice: random
             priority=dice.choice(("low", "medium", "high")), team="engineering",
             project=dice.choice(team.projects), parent=parent,
             labels=(dice.choice(("bug", "chore", "idea")),),
+            per_task_micros=dice.choice((None, None, 20_000, 500_000)),
         ),
     )  # fmt: skip
+    if team.issues and dice.random() < 0.1:
+        await _do(
+            ledger, company_id, team,
+            c.LinkIssue(
+                actor=Actor("agent", dice.choice(team.agents)), role=Role.AGENT, issue=issue_id,
+                link_id=new_id(), link_type="blocked_by", target=dice.choice(team.issues),
+            ),
+        )  # fmt: skip
     team.issues.append(issue_id)
 
 
@@ -139,18 +149,25 @@ async def _work_on(
             run_id=new_id(),
         )  # fmt: skip
         await _do(ledger, company_id, team, late)
+    run_id = subject.holder_run_id
     await do(c.CommentOnIssue, comment_id=new_id(), body="On it.")
-    for _ in range(dice.randint(1, 4)):
+    steps = dice.randint(1, 4)
+    for step in range(1, steps + 1):
         provider, model, price = dice.choice(_MODELS)
         tokens = dice.randint(500, 20_000)
         await do(
-            c.ReportCost, run_id=subject.holder_run_id, provider=provider, model=model,
+            c.ReportCost, run_id=run_id, provider=provider, model=model,
             input_tokens=tokens, output_tokens=tokens // 4, cost_micros=tokens * price,
         )  # fmt: skip
+        percent = 100 * step // steps
+        await do(c.ReportProgress, run_id=run_id, message=f"Step {step}.", percent=percent)
+    await do(c.SaveCheckpoint, run_id=run_id, checkpoint=f'{{"steps":{steps}}}')
     if dice.random() < 0.15:
-        await do(c.ReleaseIssue, reason="Out of context.")
-    else:
-        await do(c.TransitionIssue, to_status=dice.choice(_FINISHES))
+        await do(c.FailRun, run_id=run_id, exit_details="Out of context.")
+    elif await do(c.FinishRun, run_id=run_id, to_status=dice.choice(_FINISHES)):
+        reviewer = Actor("agent", rival)
+        build = dice.choice((c.AcceptIssue, c.RejectIssue))
+        await _do(ledger, company_id, team, build(actor=reviewer, role=Role.AGENT, issue=issue_id))
 
 
 async def _do(ledger: Ledger, company_id: str, team: _Team, command: c.Command) -> Outcome | None:

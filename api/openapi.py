@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.commanding import ITEMS, CommandList, ProblemView
 from api.routes import ROUTES, Route
+from api.shapes import DryRunView
 
 _REF = "#/components/schemas/{model}"
 _COMMAND_HEADERS = {
@@ -24,6 +25,10 @@ _COMMAND_HEADERS = {
         {"type": "string", "pattern": '^"[0-9]{1,15}"$'},
     ),
     "Ledger-Run-Id": ("The run in which you act.", {"type": "string", "format": "uuid"}),
+    "Ledger-Fencing-Token": (
+        "The `fencing_token` of the lease under which you write; once it has ended, a 409.",
+        {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    ),
 }
 _REFUSALS = {
     "400": "Malformed: not JSON, or a header that cannot be read",
@@ -73,7 +78,10 @@ def document() -> dict[str, Any]:
 
 def _models() -> dict[type[BaseModel], str]:
     """Every model with the mode of its schema."""
-    models: dict[type[BaseModel], str] = {ProblemView: "serialization"}
+    models: dict[type[BaseModel], str] = {
+        ProblemView: "serialization",
+        DryRunView: "serialization",
+    }
     models.update(dict.fromkeys([CommandList, *ITEMS.values()], "validation"))
     for route in ROUTES:
         if route.body is not None:
@@ -133,8 +141,8 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
 
 def _responses(route: Route, names: dict[Any, str]) -> dict[str, Any]:
     found: dict[str, Any] = {str(route.status): _success(route, names)}
-    if route.status == 201:
-        found["200"] = {**found["201"], "description": "It was there already"}
+    if route.is_command and route.body is not CommandList:
+        found["200"] = _success_or_dry_run(route, names)
     if route.is_versioned and not route.is_command:
         found["304"] = {"description": "If-None-Match named this version"}
     refusals = _REFUSALS | (_COMMAND_REFUSALS if route.is_command else {})
@@ -142,6 +150,22 @@ def _responses(route: Route, names: dict[Any, str]) -> dict[str, Any]:
     for status, description in refusals.items():
         found[status] = {"description": description, "content": problem}
     return dict(sorted(found.items()))
+
+
+def _success_or_dry_run(route: Route, names: dict[Any, str]) -> dict[str, Any]:
+    """What a command answers that changed, or made, nothing new; or that was only tried."""
+    shown = _success(route, names)
+    schemas = [{"$ref": names[DryRunView]}]
+    if route.view is not None:
+        schemas.insert(0, {"$ref": names[route.view]})
+    headers = {"Ledger-Position": shown["headers"]["Ledger-Position"]}
+    if "ETag" in shown["headers"]:
+        headers["ETag"] = {**shown["headers"]["ETag"], "required": False}
+    return {
+        "description": "Done, or what `dry_run` would do",
+        "headers": headers,
+        "content": {"application/json": {"schema": {"anyOf": schemas}}},
+    }
 
 
 def _success(route: Route, names: dict[Any, str]) -> dict[str, Any]:

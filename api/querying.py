@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from api import requests, views
@@ -16,11 +18,13 @@ from api.problems import Problem
 from ledger.actors import Actor
 from ledger.errors import Invalid
 from ledger.ids import as_ref
+from ledger.known import month_of
 from ledger.workflow import STATUSES
 from projections.comments import read_comment
 from projections.companies import read_company, read_key
 from projections.directory import read_entry
 from projections.issues import read_issue
+from projections.leases import read_lease
 from projections.links import read_link
 from projections.queries import GROUPS, ActivityFilter, CostFilter, IssueFilter, Row
 from projections.runs import read_run
@@ -101,7 +105,32 @@ async def run(api: Api, request: web.Request) -> web.Response:
     """One run of an issue."""
     caller, issue_id = await _issue_of(api, request)
     row = await api.queries.run(caller.company_id, issue_id, request.match_info["run_id"].lower())
-    return one(request, row, lambda row: views.run(read_run(row)))
+    return one(request, row, _run)
+
+
+async def issue_budget(api: Api, request: web.Request) -> web.Response:
+    """What the runs of an issue may spend, and what they did."""
+    caller, issue_id = await _issue_of(api, request)
+    row = await api.queries.issue_budget(caller.company_id, issue_id)
+    return one(request, row, lambda row: _budget(row, None), versioned=False)
+
+
+async def agent_budget(api: Api, request: web.Request) -> web.Response:
+    """What an agent may spend in this calendar month, and what it did."""
+    caller = await api.caller(request)
+    requests.query(request, w.Nothing)
+    agent_id = await _entry_id(api, caller, "agent", requests.about(request)["agent_id"])
+    assert agent_id is not None
+    row = await api.queries.agent_budget(caller.company_id, agent_id, _this_month())
+    return one(request, row, lambda row: _budget(row, _this_month()), versioned=False)
+
+
+async def company_budget(api: Api, request: web.Request) -> web.Response:
+    """What the company may spend in this calendar month, and what it did."""
+    caller = await api.caller(request)
+    requests.query(request, w.Nothing)
+    row = await api.queries.company_budget(caller.company_id, _this_month())
+    return one(request, row, lambda row: _budget(row, _this_month()), versioned=False)
 
 
 # ── pages ──────────────────────────────────────────────────────────────────────────────
@@ -170,6 +199,21 @@ async def runs(api: Api, request: web.Request) -> web.Response:
     as_of = await api.queries.head(caller.company_id)
     rows = await api.queries.runs(caller.company_id, issue_id, position_of(asked), asked.limit + 1)
     return page(request, asked, as_of, rows, lambda row: views.run(read_run(row)))
+
+
+async def leases(api: Api, request: web.Request) -> web.Response:
+    """The leases of a run, oldest first."""
+    caller, issue_id = await _issue_of(api, request, w.PageQuery)
+    asked = requests.query(request, w.PageQuery)
+    run_id = request.match_info["run_id"].lower()
+    run = await api.queries.run(caller.company_id, issue_id, run_id)
+    if run is None:
+        raise Problem(404, "not_found", f"There is no run {run_id!r} here.")
+    as_of = await api.queries.head(caller.company_id)
+    rows = await api.queries.leases(caller.company_id, run_id, position_of(asked), asked.limit + 1)
+    return page(
+        request, asked, as_of, rows, lambda row: views.lease(read_lease(row)), by="fencing_token"
+    )
 
 
 async def activity(api: Api, request: web.Request) -> web.Response:
@@ -351,6 +395,20 @@ async def _reached(api: Api, caller: Caller, model: str, consistency: w.Consiste
     if consistency == "eventual":
         return await api.queries.position(caller.company_id, model)
     return await api.queries.wait_for(caller.company_id, model)
+
+
+def _run(row: Row) -> dict[str, Any]:
+    kept = row["checkpoint"]
+    return {**views.run(read_run(row)), "checkpoint": None if kept is None else orjson.loads(kept)}
+
+
+def _budget(row: Row, month: str | None) -> dict[str, Any]:
+    shown = views.budget(row["limit_micros"], row["spent_micros"], month)
+    return {**shown, "as_of_position": row["as_of_position"]}
+
+
+def _this_month() -> str:
+    return month_of(datetime.now(UTC))
 
 
 def _comment(row: Row) -> dict[str, Any]:

@@ -18,6 +18,7 @@ W = TypeVar("W", bound=Wire)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION = re.compile(r'(?:W/)?"([0-9]{1,16})"')
+_TOKEN = re.compile(r"[0-9]{1,16}", re.ASCII)
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
 )
@@ -78,6 +79,16 @@ def run_id(request: web.Request) -> str | None:
     if given is not None and not is_id(given.lower()):
         raise Problem(400, "malformed", "Ledger-Run-Id takes a run's id (a UUID).")
     return given.lower() if given else None
+
+
+def fencing_token(request: web.Request) -> int | None:
+    """The token of the lease under which the caller writes."""
+    given = request.headers.get("Ledger-Fencing-Token")
+    if given is None:
+        return None
+    if not _TOKEN.fullmatch(given) or int(given) > MAX_INT:
+        raise Problem(400, "malformed", "Ledger-Fencing-Token takes a lease's fencing_token.")
+    return int(given)
 
 
 async def body(request: web.Request) -> tuple[bytes, Any]:

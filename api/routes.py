@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from api import commanding, querying, shapes
+from api import commanding, next_issue, querying, shapes
 from api import wire as w
 from api.context import Api
 from api.verbs import VERBS, Verb
@@ -21,6 +21,8 @@ from ledger.directory import KINDS
 Handler = Callable[[Api, web.Request], Awaitable[web.Response]]
 C = "/v1/companies/{company_id}"
 I = C + "/issues/{issue_id}"  # noqa: E741
+R = I + "/runs/{run_id}"
+A = C + "/agents/{agent_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ def _command(
         status,
         view,
         body=None if verb.body is w.Nothing else verb.body,
+        query=w.CommandQuery,
         is_command=True,
     )
 
@@ -111,6 +114,9 @@ def _directory(kind: str) -> list[Route]:
 ROUTES: list[Route] = [
     _get("/v1/me", "get_me", querying.me, shapes.CallerView, "company", is_versioned=False),
     _get(C, "get_company", querying.company, shapes.CompanyView, "company"),
+    _command("POST", f"{C}/budget", "set_company_budget", 200, shapes.CompanyView, "budgets"),
+    _get(f"{C}/budget", "get_company_budget", querying.company_budget, shapes.BudgetView,
+         "budgets", is_versioned=False),
     _command("POST", f"{C}/keys", "create_key", 201, shapes.NewKeyView, "company"),
     _get(f"{C}/keys", "list_keys", querying.keys, shapes.KeyView, "company", w.KeysQuery,
          is_list=True),
@@ -118,6 +124,14 @@ ROUTES: list[Route] = [
     _command("PATCH", f"{C}/keys/{{key_id}}", "rename_key", 200, shapes.KeyView, "company"),
     _command("DELETE", f"{C}/keys/{{key_id}}", "revoke_key", 204, None, "company"),
     *(route for kind in KINDS for route in _directory(kind)),
+    _command("POST", f"{A}/pause", "pause_agent", 200, shapes.AgentView, "agents"),
+    _command("POST", f"{A}/resume", "resume_agent", 200, shapes.AgentView, "agents"),
+    _command("POST", f"{A}/budget", "set_agent_budget", 200, shapes.AgentView, "budgets"),
+    _get(f"{A}/budget", "get_agent_budget", querying.agent_budget, shapes.BudgetView, "budgets",
+         is_versioned=False),
+    _get(f"{A}/next", "get_next_issue", next_issue.next_issue, shapes.NextView, "agents",
+         is_versioned=False),
+    _command("POST", f"{A}/claim-next", "claim_next_issue", 200, shapes.IssueView, "agents"),
     _command("POST", f"{C}/issues", "create_issue", 201, shapes.IssueView, "issues"),
     _get(f"{C}/issues", "list_issues", querying.issues, shapes.IssueView, "issues", w.IssuesQuery,
          is_list=True),
@@ -125,7 +139,18 @@ ROUTES: list[Route] = [
     _command("PATCH", I, "edit_issue", 200, shapes.IssueView, "issues"),
     _command("DELETE", I, "delete_issue", 204, None, "issues"),
     _command("POST", f"{I}/transition", "transition_issue", 200, shapes.IssueView, "issues"),
+    *(
+        _command("POST", f"{I}/{name.replace('_', '-')}", f"{name}_issue", 200, shapes.IssueView,
+                 "issues")
+        for name in ("submit", "accept", "reject", "fail", "hand_off", "take_over", "cancel",
+                     "close", "reopen", "pause", "resume")
+    ),
+    _command("POST", f"{I}/budget", "set_issue_budget", 200, shapes.IssueView, "budgets"),
+    _get(f"{I}/budget", "get_issue_budget", querying.issue_budget, shapes.BudgetView, "budgets",
+         is_versioned=False),
     _command("POST", f"{I}/checkout", "check_out_issue", 200, shapes.IssueView, "work"),
+    _command("POST", f"{I}/renew", "renew_lease", 200, shapes.IssueView, "work"),
+    _command("POST", f"{I}/expire-lease", "expire_lease", 200, shapes.IssueView, "work"),
     _command("POST", f"{I}/release", "release_issue", 200, shapes.IssueView, "work"),
     _command("POST", f"{I}/assign", "assign_issue", 200, shapes.IssueView, "work"),
     _command("POST", f"{I}/unassign", "unassign_issue", 200, shapes.IssueView, "work"),
@@ -146,13 +171,20 @@ ROUTES: list[Route] = [
     _command("DELETE", f"{I}/links/{{link_id}}", "unlink_issue", 204, None, "issues"),
     _get(f"{I}/runs", "list_runs", querying.runs, shapes.RunView, "work", w.PageQuery,
          is_list=True),
-    _get(f"{I}/runs/{{run_id}}", "get_run", querying.run, shapes.RunView, "work"),
-    _command("POST", f"{I}/runs/{{run_id}}/costs", "report_cost", 201, shapes.RunView, "work"),
+    _get(R, "get_run", querying.run, shapes.RunView, "work"),
+    _get(f"{R}/leases", "list_leases", querying.leases, shapes.LeaseView, "work", w.PageQuery,
+         is_list=True),
+    _command("POST", f"{R}/progress", "report_progress", 200, shapes.RunView, "work"),
+    _command("POST", f"{R}/checkpoint", "save_checkpoint", 200, shapes.RunView, "work"),
+    _command("POST", f"{R}/workspace", "retain_workspace", 200, shapes.RunView, "work"),
+    _command("POST", f"{R}/finish", "finish_run", 200, shapes.RunView, "work"),
+    _command("POST", f"{R}/fail", "fail_run", 200, shapes.RunView, "work"),
+    _command("POST", f"{R}/costs", "report_cost", 201, shapes.RunView, "work"),
     Route(
         "POST", f"{C}/commands", "commands",
         "Carry out one command, a list of up to 100, or `{commands, atomic}`.",
         "carry_out_commands", commanding.carry_out_many, 200, commanding.CommandOutcomes,
-        body=commanding.CommandList, is_command=True, is_versioned=False,
+        body=commanding.CommandList, query=w.CommandQuery, is_command=True, is_versioned=False,
     ),
     _get(f"{C}/activity", "list_activity", querying.activity, shapes.ActivityView, "history",
          w.ActivityQuery, is_list=True),

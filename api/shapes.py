@@ -27,6 +27,8 @@ class HolderView(View):
     agent_id: str
     run_id: str
     since: datetime
+    expires_at: datetime
+    fencing_token: int
 
 
 class IssueView(View):
@@ -42,6 +44,9 @@ class IssueView(View):
     assignee: str | None
     holder: HolderView | None
     run_id: str | None
+    paused_at: datetime | None
+    run_count: int
+    per_task_micros: int | None
     team_id: str | None
     project_id: str | None
     goal_id: str | None
@@ -84,6 +89,8 @@ class AgentView(EntryView):
     """An AI agent."""
 
     description: str | None
+    paused_at: datetime | None
+    monthly_micros: int | None
 
 
 class TeamView(EntryView):
@@ -100,6 +107,7 @@ class ProjectView(EntryView):
 
     description: str | None
     target_date: date | None
+    agent_ids: list[str]
 
 
 class GoalView(EntryView):
@@ -139,6 +147,7 @@ class CompanyView(View):
     name: str
     workflow: str
     issue_prefix: str
+    monthly_micros: int | None
     created_at: datetime
     updated_at: datetime
 
@@ -185,7 +194,10 @@ class LinkView(View):
 
 
 class RunView(View):
-    """One attempt at an issue by one agent, with the sum of what it reported."""
+    """One attempt at an issue by one agent, with the sum of what it reported.
+
+    Its last `checkpoint` is there on GET of the run alone.
+    """
 
     id: str
     version: int
@@ -193,12 +205,69 @@ class RunView(View):
     agent_id: str
     status: str
     started_at: datetime
+    paused_at: datetime | None
     ended_at: datetime | None
     exit_reason: str | None
+    exit_details: str | None
+    progress_message: str | None
+    progress_percent: int | None
+    progressed_at: datetime | None
+    checkpointed_at: datetime | None
+    workspace_url: str | None
+    checkpoint: Any = None
     input_tokens: int
     output_tokens: int
     cached_tokens: int
     cost_micros: int
+
+
+class LeaseView(View):
+    """One time for which a run held its issue."""
+
+    fencing_token: int
+    run_id: str
+    agent_id: str
+    lease_seconds: int
+    acquired_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    ended_by: str | None
+
+
+class BudgetView(View):
+    """What may be spent, what was, and what is left, in micro-dollars; of an issue at all."""
+
+    month: str | None
+    limit_micros: int | None
+    spent_micros: int
+    remaining_micros: int | None
+    is_exceeded: bool
+    as_of_position: int
+
+
+class NextView(View):
+    """What an agent should work on next, and why that, or why nothing."""
+
+    issue: IssueView | None
+    reasons: list[str]
+    as_of_position: int
+
+
+class PlannedEventView(View):
+    """An event that would be appended."""
+
+    type: str
+    stream_id: str
+    version: int
+    data: dict[str, Any]
+
+
+class DryRunView(View):
+    """What a command would do: the events, and the resource as it would be."""
+
+    dry_run: bool
+    events: list[PlannedEventView]
+    resource: dict[str, Any]
 
 
 class ActivityView(View):

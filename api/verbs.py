@@ -25,11 +25,15 @@ B = TypeVar("B", bound=w.Wire)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request as a verb sees it: who, which version they saw, in which run, about what."""
+    """A request as a verb sees it: who, which version they saw, in which run, about what.
+
+    `fencing_token` is that of the lease under which they write.
+    """
 
     caller: Caller
     expected_version: int | None
     run_id: str | None
+    fencing_token: int | None
     about: Mapping[str, str]
 
     @property
@@ -40,7 +44,18 @@ class Ask:
             "role": self.caller.role,
             "in_run": self.run_id,
             "expected_version": self.expected_version,
+            "fencing_token": self.fencing_token,
         }
+
+    @property
+    def begins_run(self) -> dict[str, Any]:
+        """What a command has that begins a run: the one that the request names, or a new one."""
+        return {**self.common, "in_run": None, "run_id": self.run_id or new_id()}
+
+    @property
+    def on_run(self) -> dict[str, Any]:
+        """What every command on a run has."""
+        return {**self.on_issue, "run_id": self.id_of("run_id")}
 
     @property
     def on_issue(self) -> dict[str, Any]:
@@ -117,6 +132,7 @@ def _create_issue(ask: Ask, body: w.NewIssue) -> c.Command:
         sort_order=body.sort_order,
         billing_code=body.billing_code,
         external_ref=(ref.system, ref.id) if ref else None,
+        per_task_micros=body.per_task_micros,
     )
 
 
@@ -135,13 +151,59 @@ def _delete_issue(ask: Ask, body: w.Why) -> c.Command:
 @_verb("transition_issue", w.Transition, "issue_id")
 def _transition(ask: Ask, body: w.Transition) -> c.Command:
     """Move an issue to another status."""
-    return c.TransitionIssue(**ask.on_issue, to_status=body.status, reason=body.reason)
+    return c.TransitionIssue(
+        **ask.on_issue, to_status=body.status, reason=body.reason, force=body.force
+    )
+
+
+_MOVES: Mapping[type[c.MoveIssue | c.PauseIssue], str] = {
+    c.SubmitIssue: "Submit an issue: its work is done, and waits for somebody to look at it.",
+    c.AcceptIssue: "Accept submitted work.",
+    c.RejectIssue: "Reject submitted work: it is to be done again.",
+    c.FailIssue: "Fail an issue: its work will not be done as it was asked for.",
+    c.HandOffIssue: "Hand an issue off to whichever person picks it up.",
+    c.TakeOverIssue: "Take over, as a person, what was handed off.",
+    c.CancelIssue: "Cancel an issue: its work is not wanted any more.",
+    c.ReopenIssue: "Reopen an issue that was over.",
+    c.PauseIssue: "Pause an issue: nobody works on it until it is resumed.",
+}
+
+
+def _move_verb(command: Any, summary: str) -> None:
+    def build(ask: Ask, body: w.Why) -> c.Command:
+        moved: c.Command = command(**ask.on_issue, reason=body.reason)
+        return moved
+
+    build.__doc__ = summary
+    _verb(command.name, w.Why, "issue_id")(build)
+
+
+for _command, _summary in _MOVES.items():
+    _move_verb(_command, _summary)
+
+
+@_verb("close_issue", w.Close, "issue_id")
+def _close(ask: Ask, body: w.Close) -> c.Command:
+    """Close an issue for good."""
+    return c.CloseIssue(**ask.on_issue, reason=body.reason, force=body.force)
+
+
+@_verb("resume_issue", w.Nothing, "issue_id")
+def _resume(ask: Ask, body: w.Nothing) -> c.Command:
+    """Resume a paused issue."""
+    return c.ResumeIssue(**ask.on_issue)
+
+
+@_verb("set_issue_budget", w.IssueBudget, "issue_id")
+def _set_issue_budget(ask: Ask, body: w.IssueBudget) -> c.Command:
+    """Set what all runs of an issue may spend."""
+    return c.SetIssueBudget(**ask.on_issue, per_task_micros=body.per_task_micros)
 
 
 @_verb("assign_issue", w.Assign, "issue_id")
 def _assign(ask: Ask, body: w.Assign) -> c.Command:
     """Assign an issue to an agent or a user."""
-    return c.AssignIssue(**ask.on_issue, assignee=_assignee(body))
+    return c.AssignIssue(**ask.on_issue, assignee=_assignee(body), team=body.team_id)
 
 
 @_verb("unassign_issue", w.Nothing, "issue_id")
@@ -153,7 +215,9 @@ def _unassign(ask: Ask, body: w.Nothing) -> c.Command:
 @_verb("reassign_issue", w.Reassign, "issue_id")
 def _reassign(ask: Ask, body: w.Reassign) -> c.Command:
     """Move an issue to another agent or user, even in mid-run."""
-    return c.ReassignIssue(**ask.on_issue, assignee=_assignee(body), reason=body.reason)
+    return c.ReassignIssue(
+        **ask.on_issue, assignee=_assignee(body), team=body.team_id, reason=body.reason
+    )
 
 
 @_verb("check_out_issue", w.CheckOut, "issue_id")
@@ -166,11 +230,32 @@ def _check_out(ask: Ask, body: w.CheckOut) -> c.Command:
             f"You are {actor}, no agent; say which agent is to work on it.", pointer="/agent_id"
         )
     return c.CheckOutIssue(
-        **{**ask.on_issue, "in_run": None},  # The run that it names is yet to begin.
+        **ask.begins_run,
+        issue=ask.about["issue_id"],
         agent_id=agent_id,
-        run_id=ask.run_id or new_id(),
         names_run=ask.run_id is not None,
         expected_statuses=tuple(body.expected_statuses) if body.expected_statuses else None,
+        lease_seconds=body.lease_seconds,
+    )
+
+
+@_verb("renew_lease", w.Renew, "issue_id")
+def _renew(ask: Ask, body: w.Renew) -> c.Command:
+    """Renew the lease on an issue, counted from now."""
+    return c.RenewLease(**ask.on_issue, lease_seconds=body.lease_seconds)
+
+
+@_verb("expire_lease", w.Nothing, "issue_id")
+def _expire(ask: Ask, body: w.Nothing) -> c.Command:
+    """Put an issue back whose holder let its lease run out."""
+    return c.ExpireLease(**ask.on_issue)
+
+
+@_verb("claim_next_issue", w.Claim, "agent_id")
+def _claim_next(ask: Ask, body: w.Claim) -> c.Command:
+    """Claim the best issue that an agent may work on; nobody else gets the same one."""
+    return c.ClaimNextIssue(
+        **ask.begins_run, agent_id=ask.about["agent_id"], lease_seconds=body.lease_seconds
     )
 
 
@@ -224,15 +309,85 @@ def _unlink(ask: Ask, body: w.Nothing) -> c.Command:
     return c.UnlinkIssue(**ask.on_issue, link_id=ask.id_of("link_id"))
 
 
+@_verb("report_progress", w.Progress, "issue_id", "run_id")
+def _report_progress(ask: Ask, body: w.Progress) -> c.Command:
+    """Report how far a run is."""
+    return c.ReportProgress(**ask.on_run, message=body.message, percent=body.percent)
+
+
+@_verb("save_checkpoint", w.Checkpoint, "issue_id", "run_id")
+def _save_checkpoint(ask: Ask, body: w.Checkpoint) -> c.Command:
+    """Save a run's checkpoint; the run shows its last one."""
+    return c.SaveCheckpoint(**ask.on_run, checkpoint=body.text)
+
+
+@_verb("retain_workspace", w.Workspace, "issue_id", "run_id")
+def _retain_workspace(ask: Ask, body: w.Workspace) -> c.Command:
+    """Say where a run's workspace is kept."""
+    return c.RetainWorkspace(**ask.on_run, workspace_url=body.workspace_url)
+
+
+@_verb("finish_run", w.Finish, "issue_id", "run_id")
+def _finish_run(ask: Ask, body: w.Finish) -> c.Command:
+    """Finish a run: the work is done."""
+    return c.FinishRun(
+        **ask.on_run,
+        exit_reason=body.exit_reason,
+        exit_details=body.exit_details,
+        to_status=body.status,
+    )
+
+
+@_verb("fail_run", w.GiveUp, "issue_id", "run_id")
+def _fail_run(ask: Ask, body: w.GiveUp) -> c.Command:
+    """Give a run up; its issue waits for another one, unless it is not to be retried."""
+    return c.FailRun(
+        **ask.on_run,
+        exit_reason=body.exit_reason,
+        exit_details=body.exit_details,
+        retry=body.retry,
+    )
+
+
 @_verb("report_cost", w.NewCost, "issue_id", "run_id")
 def _report_cost(ask: Ask, body: w.NewCost) -> c.Command:
     """Report what a run used."""
-    return c.ReportCost(**ask.on_issue, run_id=ask.id_of("run_id"), **body.model_dump())
+    return c.ReportCost(**ask.on_run, **body.model_dump())
 
 
-def _assignee(body: w.Assign) -> Actor:
-    kind, ref = body.assignee
-    return Actor("agent" if kind == "agent" else "user", ref)
+def _assignee(body: w.Assign) -> Actor | None:
+    if body.agent_id is not None:
+        return Actor("agent", body.agent_id)
+    return Actor("user", body.user_id) if body.user_id is not None else None
+
+
+# ── agents and company ─────────────────────────────────────────────────────────────────
+
+
+@_verb("pause_agent", w.Why, "agent_id")
+def _pause_agent(ask: Ask, body: w.Why) -> c.Command:
+    """Pause an agent: it takes no more work."""
+    return c.PauseAgent(**ask.common, agent=ask.about["agent_id"], reason=body.reason)
+
+
+@_verb("resume_agent", w.Nothing, "agent_id")
+def _resume_agent(ask: Ask, body: w.Nothing) -> c.Command:
+    """Resume a paused agent."""
+    return c.ResumeAgent(**ask.common, agent=ask.about["agent_id"])
+
+
+@_verb("set_agent_budget", w.MonthlyBudget, "agent_id")
+def _set_agent_budget(ask: Ask, body: w.MonthlyBudget) -> c.Command:
+    """Set what an agent may spend in a calendar month."""
+    return c.SetAgentBudget(
+        **ask.common, agent=ask.about["agent_id"], monthly_micros=body.monthly_micros
+    )
+
+
+@_verb("set_company_budget", w.MonthlyBudget)
+def _set_company_budget(ask: Ask, body: w.MonthlyBudget) -> c.Command:
+    """Set what the company may spend in a calendar month."""
+    return c.SetCompanyBudget(**ask.common, monthly_micros=body.monthly_micros)
 
 
 # ── directory ──────────────────────────────────────────────────────────────────────────

@@ -11,16 +11,20 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import orjson
 
 from api.shapes import ENTRY_VIEWS, ActivityView, CostEntryView, CostSumView, EntryView, View
 from ledger.actors import Role
-from ledger.codec import timestamp
+from ledger.codec import encode, timestamp
 from ledger.decisions.base import holder
+from ledger.events import Recorded
 from ledger.log import Stored
-from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run
+from ledger.state import Comment, Company, Entry, Issue, Key, Lease, Link, Run
 from ledger.submission import Subject
 
 Json = dict[str, Any]
+MAX_DATA = 4096
+"""Of an event's data in a refusal, in bytes."""
 
 
 def issue(state: Issue) -> Json:
@@ -35,6 +39,9 @@ def issue(state: Issue) -> Json:
         "assignee": state.assignee,
         "holder": holder(state),
         "run_id": state.holder_run_id,
+        "paused_at": _time(state.paused_at),
+        "run_count": state.run_count,
+        "per_task_micros": state.per_task_micros,
         "team_id": state.team_id,
         "project_id": state.project_id,
         "goal_id": state.goal_id,
@@ -64,7 +71,7 @@ _OWN_FIELDS = {
 def entry(state: Entry) -> Json:
     """An entry of the directory, with the fields of its kind."""
     own: Json = {name: state.fields.get(name) for name in _OWN_FIELDS[state.kind]}
-    if state.kind == "team":
+    if "agent_ids" in own:
         own["agent_ids"] = list(own["agent_ids"] or [])
     return {
         "id": state.id,
@@ -87,6 +94,7 @@ def company(state: Company) -> Json:
         "name": state.name,
         "workflow": state.workflow,
         "issue_prefix": state.issue_prefix,
+        "monthly_micros": state.monthly_micros,
         "created_at": timestamp(state.created_at),
         "updated_at": timestamp(state.updated_at),
     }
@@ -136,14 +144,47 @@ def run(state: Run) -> Json:
         "version": state.version,
         "issue_id": state.issue_id,
         "agent_id": state.agent_id,
-        "status": "active" if state.ended_at is None else "ended",
+        "status": "ended" if state.ended_at else "paused" if state.paused_at else "active",
         "started_at": timestamp(state.created_at),
+        "paused_at": _time(state.paused_at),
         "ended_at": _time(state.ended_at),
         "exit_reason": state.exit_reason,
+        "exit_details": state.exit_details,
+        "progress_message": state.progress_message,
+        "progress_percent": state.progress_percent,
+        "progressed_at": _time(state.progressed_at),
+        "checkpointed_at": _time(state.checkpointed_at),
+        "workspace_url": state.workspace_url,
         "input_tokens": state.input_tokens,
         "output_tokens": state.output_tokens,
         "cached_tokens": state.cached_tokens,
         "cost_micros": state.cost_micros,
+    }
+
+
+def lease(state: Lease) -> Json:
+    """A lease."""
+    return {
+        "fencing_token": state.fencing_token,
+        "run_id": state.run_id,
+        "agent_id": state.agent_id,
+        "lease_seconds": state.lease_seconds,
+        "acquired_at": timestamp(state.acquired_at),
+        "expires_at": timestamp(state.expires_at),
+        "ended_at": _time(state.ended_at),
+        "ended_by": state.ended_by,
+    }
+
+
+def budget(limit_micros: int | None, spent_micros: int, month: str | None) -> Json:
+    """What may be spent, what was, and what is left."""
+    left = None if limit_micros is None else max(limit_micros - spent_micros, 0)
+    return {
+        "month": month,
+        "limit_micros": limit_micros,
+        "spent_micros": spent_micros,
+        "remaining_micros": left,
+        "is_exceeded": left == 0,
     }
 
 
@@ -213,6 +254,23 @@ def event(stored: Stored) -> Json:
         "salt": stored.salt.hex(),
         "data_hash": stored.data_hash.hex(),
         "leaf": stored.leaf.hex(),
+    }
+
+
+def change(stored: Stored) -> Json:
+    """An event, for somebody who has to catch up; long data is left to `GET …/events`."""
+    shown = event(stored)
+    brief = {name: shown[name] for name in ("position", "version", "type", "actor", "recorded_at")}
+    return {**brief, "data": shown["data"] if len(stored.canonical_data) <= MAX_DATA else None}
+
+
+def planned(recorded: Recorded) -> Json:
+    """An event that a dry run would have appended."""
+    return {
+        "type": recorded.event.type,
+        "stream_id": recorded.stream_id,
+        "version": recorded.version,
+        "data": orjson.loads(encode(recorded.event)),
     }
 
 

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -22,7 +23,9 @@ from pydantic import (
 )
 
 from ledger.codec import MAX_INT, timestamp
+from ledger.commands import DEFAULT_LEASE_SECONDS
 from ledger.decisions.links import INVERSES, LINK_TYPES
+from ledger.events import MAX_LEASE_SECONDS
 from ledger.ids import as_ref
 from ledger.known import is_id
 from ledger.workflow import STATUSES
@@ -30,6 +33,8 @@ from ledger.workflow import STATUSES
 MAX_TEXT = 500_000
 MAX_ENTRY_TEXT = 20_000
 MAX_AMOUNT = 10**12
+MAX_CHECKPOINT = 256 * 1024
+"""Of a checkpoint's JSON, in bytes."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
@@ -60,6 +65,10 @@ LinkType = Literal[(*LINK_TYPES, *INVERSES)]  # type: ignore[valid-type]
 RoleText = Literal["owner", "admin", "manager", "editor", "agent", "viewer", "auditor"]
 Decimal = Annotated[str, StringConstraints(max_length=60, pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, strict=True)]
+Micros = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
+LeaseSeconds = Annotated[int, Field(ge=1, le=MAX_LEASE_SECONDS, strict=True)]
+Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
+Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[a-zA-Z][a-zA-Z0-9+.-]*:\S+$")]
 Estimate = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 Id = Annotated[
     str,
@@ -139,6 +148,9 @@ class NewIssue(Wire):
     sort_order: Decimal | None = None
     billing_code: Short | None = None
     external_ref: ExternalRef | None = None
+    per_task_micros: Micros | None = Field(
+        None, description="micro-dollars that all runs of the issue may spend"
+    )
 
 
 class IssueEdit(Wire):
@@ -150,6 +162,7 @@ class IssueEdit(Wire):
     due_at: Moment | None = None
     estimate: Estimate | None = None
     sort_order: Decimal | None = None
+    team_id: Ref | None = None
     project_id: Ref | None = None
     goal_id: Ref | None = None
     milestone_id: Ref | None = None
@@ -166,28 +179,25 @@ class IssueEdit(Wire):
 
 
 class Transition(Wire):
-    """The status to move to, and why."""
+    """The status to move to, and why; `force` closes it though issues that it blocks are open."""
 
     status: Status
     reason: Reason | None = None
+    force: bool = False
 
 
 class Assign(Wire):
-    """Who gets the issue: exactly one of the two."""
+    """Who gets the issue: an agent, a user, or the member of a team with the least to do."""
 
     agent_id: Ref | None = None
     user_id: Ref | None = None
+    team_id: Ref | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Assign:
-        if (self.agent_id is None) == (self.user_id is None):
-            raise ValueError("give agent_id or user_id, exactly one of them")
+        if sum(ref is not None for ref in (self.agent_id, self.user_id, self.team_id)) != 1:
+            raise ValueError("give agent_id, user_id or team_id, exactly one of them")
         return self
-
-    @property
-    def assignee(self) -> tuple[str, str]:
-        """The type and id of who gets it."""
-        return ("agent", self.agent_id) if self.agent_id else ("user", self.user_id or "")
 
 
 class Reassign(Assign):
@@ -201,12 +211,89 @@ class CheckOut(Wire):
 
     agent_id: Ref | None = None
     expected_statuses: list[Status] | None = Field(None, min_length=1, max_length=20)
+    lease_seconds: LeaseSeconds = DEFAULT_LEASE_SECONDS
+
+
+class Claim(Wire):
+    """For how long the agent takes what it gets."""
+
+    lease_seconds: LeaseSeconds = DEFAULT_LEASE_SECONDS
+
+
+class Renew(Wire):
+    """For how long from now; as long as before, unless given."""
+
+    lease_seconds: LeaseSeconds | None = None
 
 
 class Why(Wire):
     """Why, if there is something to say."""
 
     reason: Reason | None = None
+
+
+class Close(Why):
+    """Why; and whether it is closed though issues that it blocks are open."""
+
+    force: bool = False
+
+
+class IssueBudget(Wire):
+    """How many micro-dollars all runs of the issue may spend; null: as many as it takes."""
+
+    per_task_micros: Micros | None
+
+
+class MonthlyBudget(Wire):
+    """How many micro-dollars may be spent in a calendar month (UTC); null: any."""
+
+    monthly_micros: Micros | None
+
+
+class Progress(Wire):
+    """How far a run is."""
+
+    message: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+    percent: Percent | None = None
+
+
+class Checkpoint(Wire):
+    """What another attempt would need; any JSON of the run's own."""
+
+    checkpoint: Any
+
+    @property
+    def text(self) -> str:
+        """The JSON as it is kept."""
+        return orjson.dumps(self.checkpoint).decode()
+
+    @model_validator(mode="after")
+    def _not_too_long(self) -> Checkpoint:
+        if len(self.text.encode()) > MAX_CHECKPOINT:
+            raise ValueError(f"a checkpoint has {MAX_CHECKPOINT} bytes at most")
+        return self
+
+
+class Workspace(Wire):
+    """Where what the run worked in is kept."""
+
+    workspace_url: Url
+
+
+class Finish(Wire):
+    """How the run ended, and where its issue goes (default: where the workflow says)."""
+
+    exit_reason: Short = "finished"
+    exit_details: Reason | None = None
+    status: Literal["done", "in_review"] | None = None
+
+
+class GiveUp(Wire):
+    """Why the attempt is given up, and whether there may be another one."""
+
+    exit_reason: Short = "failed"
+    exit_details: Reason | None = None
+    retry: bool = True
 
 
 class NewComment(Wire):
@@ -278,6 +365,12 @@ class _Team(_Described):
     agent_ids: list[Ref] | None = Field(None, max_length=500)
 
 
+class _Project(_Dated):
+    agent_ids: list[Ref] | None = Field(
+        None, max_length=500, description="whose its issues are to do; none: anybody's"
+    )
+
+
 class _Milestone(_Dated):
     project_id: Ref | None = None
 
@@ -302,7 +395,7 @@ class NewTeam(NewEntry, _Team):
     """A team; its issues are numbered under its `issue_prefix`."""
 
 
-class NewProject(NewEntry, _Dated):
+class NewProject(NewEntry, _Project):
     """A project."""
 
 
@@ -336,7 +429,7 @@ class TeamEdit(EntryEdit, _Team):
     issue_prefix: Prefix = _optional()
 
 
-class ProjectEdit(EntryEdit, _Dated):
+class ProjectEdit(EntryEdit, _Project):
     """Changes of a project."""
 
 
@@ -377,6 +470,12 @@ class KeyEdit(Wire):
 
 Limit = Annotated[int, Field(ge=1, le=200)]
 Consistency = Literal["strong", "eventual"]
+
+
+class CommandQuery(Wire):
+    """Whether the command is only tried: nothing is kept, and the events are shown."""
+
+    dry_run: bool = False
 
 
 class PageQuery(Wire):

@@ -24,10 +24,12 @@ from projections.companies import Companies
 from projections.costs import Costs
 from projections.directory import Directory
 from projections.issues import Issues
+from projections.leases import Leases
 from projections.links import Links
 from projections.projector import FollowingModel
 from projections.runs import Runs
 from projections.shadow import Models
+from projections.spending import Spending
 
 INLINE: Sequence[InlineModel] = (
     Companies(),
@@ -36,6 +38,8 @@ INLINE: Sequence[InlineModel] = (
     Comments(),
     Links(),
     Runs(),
+    Leases(),
+    Spending(),
 )
 """Written in the command's own transaction, in this order."""
 

@@ -30,7 +30,7 @@ from api.cli.options import (
 from api.importing.beads import import_beads
 from api.replay import Fold, events
 from api.wiring import MODELS, Ledger
-from projections.rebuild import rebuild
+from projections.rebuild import migrate, rebuild
 from projections.verify import Verified, companies, verify
 
 app = typer.Typer()
@@ -97,6 +97,28 @@ def rebuild_command(
 
     with database_of(data_of(data_dir, database_url)) as url:
         run(installed(url, renew(url)))
+
+
+@app.command("migrate")
+def migrate_command(
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Bring a database of an older version up to this one; stop its servers first.
+
+    The log stays as it is; every read model is written anew from it. Interrupted, it goes on
+    where it was.
+    """
+
+    async def bring(url: str) -> None:
+        with progress_bar("migrating") as progress:
+            migrated = await migrate(url, MODELS, progress=progress)
+        said = "is up to date now" if migrated else "was up to date"
+        tell({"migrated": migrated}, as_json, f"The database {said}.")
+
+    with database_of(data_of(data_dir, database_url)) as url:
+        run(bring(url))
 
 
 @app.command("verify")

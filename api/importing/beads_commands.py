@@ -39,9 +39,10 @@ from ledger.workflow import FINISHED, Workflow
 class _By(TypedDict):
     actor: Actor
     role: Role
+    is_history: bool
 
 
-BY = _By(actor=IMPORTER, role=Role.OWNER)
+BY = _By(actor=IMPORTER, role=Role.OWNER, is_history=True)
 
 
 class Writer:
