@@ -214,18 +214,23 @@ CREATE INDEX issues_assignee ON issues (company_id, assignee, created_position)
 CREATE INDEX issues_parent ON issues (company_id, parent_id, created_position)
     WHERE deleted_at IS NULL AND parent_id IS NOT NULL;
 
--- What agents may claim: waiting for anybody, best first; assigned to somebody and not finished;
--- and left behind by a run whose lease ran out.
+-- What agents may claim, best first: what waits for anybody, or for the one it is assigned to; and
+-- what was left behind by a run whose lease ran out.
 CREATE INDEX issues_ready ON issues (
-    company_id, coalesce(team_id, '00000000-0000-0000-0000-000000000000'),
+    company_id, coalesce(assignee, ''), coalesce(team_id, '00000000-0000-0000-0000-000000000000'),
     (CASE priority WHEN 'urgent' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2
                    WHEN 'low' THEN 3 ELSE 4 END),
     created_position
-) WHERE status = 'todo' AND assignee IS NULL AND paused_at IS NULL AND deleted_at IS NULL;
+) WHERE (status = 'todo' OR (status = 'in_progress' AND assignee IS NOT NULL))
+    AND holder_run_id IS NULL AND paused_at IS NULL AND deleted_at IS NULL;
+CREATE INDEX issues_leased ON issues (
+    company_id, coalesce(team_id, '00000000-0000-0000-0000-000000000000'),
+    (CASE priority WHEN 'urgent' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2
+                   WHEN 'low' THEN 3 ELSE 4 END),
+    lease_expires_at
+) WHERE status = 'in_progress' AND lease_expires_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX issues_unfinished ON issues (company_id, assignee)
     WHERE status NOT IN ('done', 'closed', 'failed', 'cancelled') AND deleted_at IS NULL;
-CREATE INDEX issues_leased ON issues (company_id, lease_expires_at)
-    WHERE lease_expires_at IS NOT NULL AND deleted_at IS NULL;
 
 CREATE TABLE comments (
     company_id       uuid NOT NULL,

@@ -10,7 +10,7 @@ both would load the state from before the wait.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -24,7 +24,7 @@ from ledger.database import Connection
 from ledger.decisions import Decision, decide, needs
 from ledger.errors import LedgerError, NotFound
 from ledger.events import Event, Recorded
-from ledger.known import COMPANY, SURVEYS, FactKey, Known, Missing
+from ledger.known import COMPANY, SURVEYS, FactKey, Known, Missing, touched_by
 from ledger.replies import Kept, keep_replies, kept_replies
 from ledger.sql import beside
 from ledger.submission import Outcome, Provenance, Result, Submission, text_of
@@ -212,8 +212,19 @@ async def decided(
         except Missing as missing:
             # An earlier command of the batch made this one need something else.
             await load_needed(connection, company_id, models, [command], known)
-            if missing.key not in known:
-                await load_facts(connection, company_id, models, [missing.key], known)
+            await load_missing(connection, company_id, models, [missing.key], known)
+
+
+async def load_missing(
+    connection: Connection,
+    company_id: str,
+    models: Sequence[InlineModel],
+    keys: Iterable[FactKey],
+    known: Known,
+) -> None:
+    """Loads facts that are not known yet: what an event changes may be more than decided it."""
+    if missing := [key for key in keys if key not in known]:
+        await load_facts(connection, company_id, models, missing, known)
 
 
 async def load_facts(
@@ -285,7 +296,13 @@ async def _carry_out(
     decision = await decided(connection, batch.company_id, models, command, known)
     command_id = str(uuid7())
     for stream, event in decision.events:
-        _append(batch, stream, event, command, command_id, provenance)
+        await load_missing(connection, batch.company_id, models, [stream], known)
+        recorded = _next(batch, stream, event, command, command_id, provenance)
+        touched = touched_by(recorded)
+        await load_missing(connection, batch.company_id, models, touched, known)
+        known.record(recorded)
+        batch.recorded.append(recorded)
+        batch.head = recorded.position
     stream_state = known[decision.stream]
     return Result(
         kind=decision.subject[0],  # type: ignore[arg-type]
@@ -296,16 +313,16 @@ async def _carry_out(
     )
 
 
-def _append(
+def _next(
     batch: Batch,
     stream: FactKey,
     event: Event,
     command: Command,
     command_id: str,
     provenance: Provenance,
-) -> None:
+) -> Recorded:
     before = batch.known[stream]
-    recorded = Recorded(
+    return Recorded(
         company_id=batch.company_id,
         position=batch.head + 1,
         stream_id=batch.company_id if stream == COMPANY else stream[1],
@@ -323,9 +340,6 @@ def _append(
         occurred_at=provenance.occurred_at,
         via=provenance.via,
     )
-    batch.known.record(recorded)
-    batch.recorded.append(recorded)
-    batch.head = recorded.position
 
 
 # ── write ──────────────────────────────────────────────────────────────────────────────

@@ -53,6 +53,7 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "wal_compression": "pglz",
     "random_page_cost": "1.1",  # An embedded data dir lies on an SSD.
+    "autovacuum_naptime": "5s",  # A young database grows faster than once a minute can tell.
     "log_checkpoints": "off",
     "log_timezone": "UTC",
     "timezone": "UTC",

@@ -417,11 +417,15 @@ def sha256_of(text: str) -> str:
 def _moved(issue: Issue, to_status: str, at: datetime) -> dict[str, Any]:
     return {
         "status": to_status,
-        "blocked_from": issue.blocked_from if to_status == "blocked" else None,
+        "blocked_from": _blocked_from(issue) if to_status == "blocked" else None,
         **_clocks(issue.started_at, issue.completed_at, to_status, at),
         **({} if to_status in HOLDABLE else _NOBODY),
         **({"paused_at": None, "paused_run_id": None} if to_status in FINISHED else {}),
     }
+
+
+def _blocked_from(issue: Issue) -> str | None:
+    return issue.blocked_from if issue.status == "blocked" else issue.status
 
 
 def _moved_also(issue: Issue, event: e.IssueMoved, at: datetime) -> dict[str, Any]:
@@ -433,9 +437,7 @@ def _moved_also(issue: Issue, event: e.IssueMoved, at: datetime) -> dict[str, An
             return {"paused_run_id": issue.holder_run_id}
         case e.IssueResumed():
             return {"paused_at": None}
-        case e.IssueBlocked():
-            return {"blocked_from": event.from_status}
-        case e.IssueUnblocked():
+        case e.IssueBlocked() | e.IssueUnblocked():
             return {}
         case e.IssueTakenOver():
             return {"assignee": event.to_assignee, "paused_run_id": None}

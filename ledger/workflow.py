@@ -70,6 +70,10 @@ class Workflow:
         """Whether `to_status` may follow `status`."""
         return to_status in self.steps[status]
 
+    def begins_in(self, status: str) -> bool:
+        """Whether a new issue may be in this status: where naming a status can lead."""
+        return status == self.initial or any(status in after for after in self.steps.values())
+
     def verbs_from(self, status: str) -> list[str]:
         """What may happen to an issue of this status."""
         return [name for name, verb in self.verbs.items() if status in verb.from_statuses]

@@ -8,7 +8,9 @@ SELECT * FROM api_keys WHERE company_id = $1 AND key_id = ANY ($2::uuid[]);
 
 -- name: actors
 -- Those of the actors who were ever given a key.
-SELECT DISTINCT actor FROM api_keys WHERE company_id = $1 AND actor = ANY ($2::text[]);
+SELECT asked.actor
+FROM unnest($2::text[]) AS asked (actor)
+WHERE EXISTS (SELECT FROM api_keys AS k WHERE k.company_id = $1 AND k.actor = asked.actor);
 
 -- name: save_company
 -- The company as it now is.

@@ -41,21 +41,24 @@ WHERE company_id = $1 AND link_type = 'blocked_by' AND target_id = ANY ($2::uuid
 GROUP BY target_id;
 
 -- name: blocking_graph
--- Everything above these issues, as far as a decision would follow: what each is blocked by.
+-- Everything above these issues, as far as a decision would follow: what each is blocked by. Each
+-- is looked up by itself, so that links elsewhere in the company cost nothing.
 WITH RECURSIVE above (issue_id) AS (
     SELECT asked FROM unnest($2::uuid[]) AS asked
     UNION
-    SELECT l.target_id
+    SELECT blocker.issue_id
     FROM above
-    JOIN links AS l
-      ON l.company_id = $1 AND l.issue_id = above.issue_id AND l.link_type = 'blocked_by'
+    CROSS JOIN LATERAL (
+        SELECT l.target_id AS issue_id
+        FROM links AS l
+        WHERE l.company_id = $1 AND l.issue_id = above.issue_id AND l.link_type = 'blocked_by'
+        OFFSET 0
+    ) AS blocker
 )
-SELECT a.issue_id,
-       coalesce(
-           array_agg(l.target_id ORDER BY l.created_position) FILTER (WHERE l.target_id IS NOT NULL),
-           '{}'
-       )
-FROM (SELECT issue_id FROM above LIMIT 2000) AS a
-LEFT JOIN links AS l
-  ON l.company_id = $1 AND l.issue_id = a.issue_id AND l.link_type = 'blocked_by'
-GROUP BY a.issue_id;
+SELECT a.issue_id, ARRAY(
+    SELECT l.target_id
+    FROM links AS l
+    WHERE l.company_id = $1 AND l.issue_id = a.issue_id AND l.link_type = 'blocked_by'
+    ORDER BY l.created_position
+)
+FROM (SELECT issue_id FROM above LIMIT 2000) AS a;

@@ -199,6 +199,8 @@ async def compare(shadow: Shadow, company_id: str) -> tuple[dict[str, Digest], d
 async def _exchange(
     shadow: Shadow, lease: _Lease, tables: Sequence[str], to_version: int | None = None
 ) -> None:
+    for table in tables:  # Until its next analysis, a table is read as the planner guesses.
+        await shadow.connection.execute(getattr(_SQL, f"analyze_{table}"))
     for _ in range(EXCHANGES):
         await lease.renew()
         for end in await log.ends(shadow.connection):

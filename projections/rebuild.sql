@@ -60,11 +60,19 @@ UPDATE ledger.schema_version SET version = $1;
 -- No process may trust what it knew of any company.
 UPDATE ledger.company_heads SET epoch = epoch + 1;
 
+-- name: analyze_companies
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.companies;
+
 -- name: swap_companies
 -- The shadow becomes the table, with its indexes and its grants.
 DROP TABLE IF EXISTS ledger.companies;
 ALTER TABLE ledger_rebuild.companies SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.companies TO ledger_app;
+
+-- name: analyze_api_keys
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.api_keys;
 
 -- name: swap_api_keys
 -- The shadow becomes the table, with its indexes and its grants.
@@ -72,11 +80,19 @@ DROP TABLE IF EXISTS ledger.api_keys;
 ALTER TABLE ledger_rebuild.api_keys SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.api_keys TO ledger_app;
 
+-- name: analyze_directory
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.directory;
+
 -- name: swap_directory
 -- The shadow becomes the table, with its indexes and its grants.
 DROP TABLE IF EXISTS ledger.directory;
 ALTER TABLE ledger_rebuild.directory SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.directory TO ledger_app;
+
+-- name: analyze_issue_prefixes
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.issue_prefixes;
 
 -- name: swap_issue_prefixes
 -- The shadow becomes the table, with its indexes and its grants.
@@ -84,11 +100,19 @@ DROP TABLE IF EXISTS ledger.issue_prefixes;
 ALTER TABLE ledger_rebuild.issue_prefixes SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.issue_prefixes TO ledger_app;
 
+-- name: analyze_issues
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.issues;
+
 -- name: swap_issues
 -- The shadow becomes the table, with its indexes and its grants.
 DROP TABLE IF EXISTS ledger.issues;
 ALTER TABLE ledger_rebuild.issues SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.issues TO ledger_app;
+
+-- name: analyze_comments
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.comments;
 
 -- name: swap_comments
 -- The shadow becomes the table, with its indexes and its grants.
@@ -96,11 +120,19 @@ DROP TABLE IF EXISTS ledger.comments;
 ALTER TABLE ledger_rebuild.comments SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.comments TO ledger_app;
 
+-- name: analyze_links
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.links;
+
 -- name: swap_links
 -- The shadow becomes the table, with its indexes and its grants.
 DROP TABLE IF EXISTS ledger.links;
 ALTER TABLE ledger_rebuild.links SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.links TO ledger_app;
+
+-- name: analyze_runs
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.runs;
 
 -- name: swap_runs
 -- The shadow becomes the table, with its indexes and its grants.
@@ -108,11 +140,19 @@ DROP TABLE IF EXISTS ledger.runs;
 ALTER TABLE ledger_rebuild.runs SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.runs TO ledger_app;
 
+-- name: analyze_leases
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.leases;
+
 -- name: swap_leases
 -- The shadow becomes the table, with its indexes and its grants.
 DROP TABLE IF EXISTS ledger.leases;
 ALTER TABLE ledger_rebuild.leases SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.leases TO ledger_app;
+
+-- name: analyze_spending
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.spending;
 
 -- name: swap_spending
 -- The shadow becomes the table, with its indexes and its grants.
@@ -120,17 +160,29 @@ DROP TABLE IF EXISTS ledger.spending;
 ALTER TABLE ledger_rebuild.spending SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.spending TO ledger_app;
 
+-- name: analyze_activity
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.activity;
+
 -- name: swap_activity
 -- The shadow becomes the table, with its indexes and its grants.
 DROP TABLE IF EXISTS ledger.activity;
 ALTER TABLE ledger_rebuild.activity SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.activity TO ledger_app;
 
+-- name: analyze_cost_entries
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.cost_entries;
+
 -- name: swap_cost_entries
 -- The shadow becomes the table, with its indexes and its grants.
 DROP TABLE IF EXISTS ledger.cost_entries;
 ALTER TABLE ledger_rebuild.cost_entries SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_entries TO ledger_app;
+
+-- name: analyze_cost_sums
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.cost_sums;
 
 -- name: swap_cost_sums
 -- The shadow becomes the table, with its indexes and its grants.

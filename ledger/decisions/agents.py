@@ -31,7 +31,7 @@ def is_paused(agent: Entry) -> bool:
 
 def refuse_paused_agent(agent: Actor, known: Known, pointer: str | None = None) -> None:
     """A paused agent is given no work, and takes none."""
-    entry = known.entry("agent", agent.id)
+    entry = known.entry("agent", agent.id, archived=True)
     if entry is not None and is_paused(entry):
         raise AgentPaused(
             f"The agent {entry.name} is paused; somebody must resume it first.", pointer=pointer

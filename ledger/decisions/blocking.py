@@ -52,7 +52,7 @@ def refuse_cycle(issue: Issue, blocker: Issue, known: Known) -> None:
                 f"{blocker.identifier} is blocked by {issue.identifier} already; "
                 "an issue cannot come to block itself.",
                 pointer="/target_id",
-                path=[issue.id, *_back(at, way)],
+                path=[*_back(at, way), issue.id],  # Each blocks the next.
             )
         for one in known.blockers(at):
             if one not in way:

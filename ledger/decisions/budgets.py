@@ -97,7 +97,7 @@ def refuse_spent_budgets(issue: Issue, agent_id: str, known: Known) -> None:
                 f"{budget.called} budget of {budget.limit_micros} micro-dollars is spent "
                 f"({budget.spent_micros}). A person may raise it.",
                 budget={
-                    "of": budget.stream[0] if budget.stream != COMPANY else "company",
+                    "of": "agent" if budget.stream[0] == "entry" else budget.stream[0],
                     "month": budget.month,
                     "limit_micros": budget.limit_micros,
                     "spent_micros": budget.spent_micros,
@@ -106,13 +106,17 @@ def refuse_spent_budgets(issue: Issue, agent_id: str, known: Known) -> None:
 
 
 def reported(run: Run, issue: Issue, cost_micros: int, known: Known) -> Iterator[Appended]:
-    """What a report of costs brings about, beside being written down."""
+    """What a report of costs brings about, beside being written down.
+
+    An issue's budget stops whichever run holds it, a month's only the run that reported.
+    """
     before = budgets(issue, run.agent_id, known)
     for budget in before:
         yield from _reached(budget, budget.spent_micros + cost_micros)
-    if issue.holder_run_id != run.id:
+    if issue.holder_run_id is None or issue.holder_agent_id is None:
         return
-    if any(budget.spent_micros + cost_micros >= budget.limit_micros for budget in before):
+    spent = [b for b in before if b.spent_micros + cost_micros >= b.limit_micros]
+    if any(b.month is None or issue.holder_run_id == run.id for b in spent):
         yield (
             ("issue", issue.id),
             e.IssueInterrupted(
@@ -120,8 +124,10 @@ def reported(run: Run, issue: Issue, cost_micros: int, known: Known) -> Iterator
             ),
         )
         yield (
-            ("run", run.id),
-            e.RunPaused(issue_id=issue.id, agent_id=run.agent_id, reason="budget_exceeded"),
+            ("run", issue.holder_run_id),
+            e.RunPaused(
+                issue_id=issue.id, agent_id=issue.holder_agent_id, reason="budget_exceeded"
+            ),
         )
 
 
@@ -137,7 +143,7 @@ def budgets(issue: Issue, agent_id: str, known: Known) -> Sequence[Budget]:
 
     of_issue, of_agent, of_company = spending(company.id, issue.id, agent_id, known.now)
     add(f"{issue.identifier}'s", ("issue", issue.id), None, issue.per_task_micros, of_issue)
-    if agent := known.entry("agent", agent_id):
+    if agent := known.entry("agent", agent_id, archived=True):
         limit = agent.fields.get("monthly_micros")
         add(f"{agent.name}'s", ("entry", agent.id), month, limit, of_agent)
     add("The company's", COMPANY, month, company.monthly_micros, of_company)

@@ -110,9 +110,10 @@ def delete(command: c.DeleteIssue, known: Known) -> Decision:
 def _initial_status(command: c.CreateIssue, workflow: Workflow) -> str:
     if command.status is None:
         return workflow.initial
-    if command.status not in workflow.steps:
+    if not workflow.begins_in(command.status):
+        begins = ", ".join(status for status in workflow.steps if workflow.begins_in(status))
         raise Invalid(
-            f"There is no status {command.status!r}; choose one of {', '.join(workflow.steps)}.",
+            f"No issue begins in the status {command.status!r}; choose one of {begins}.",
             pointer="/status",
         )
     return command.status

@@ -92,7 +92,11 @@ def resume(command: c.ResumeIssue, known: Known) -> Decision:
         return on_issue(issue)
     if command.actor.type == "agent":
         raise Forbidden("Agents do not resume what was paused; ask a person to.")
-    goes_on = issue.paused_run_id is not None and issue.status == READY
+    goes_on = (
+        issue.paused_run_id is not None
+        and issue.status == READY
+        and workflow_of(known).allows(READY, "in_progress")  # Else by checkout alone.
+    )
     resumed = e.IssueResumed(
         from_status=issue.status,
         to_status="in_progress" if goes_on else issue.status,
@@ -138,7 +142,7 @@ def _moved(command: c.MoveIssue, issue: Issue, to_status: str) -> e.IssueMoved:
                 forced=command.force,
             )
         case c.TakeOverIssue():
-            if command.actor.type == "agent":
+            if command.actor.type != "user":
                 raise Forbidden("A person takes over what was handed off; agents check out.")
             return e.IssueTakenOver(
                 from_status=issue.status,

@@ -83,7 +83,7 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
             yield from _actor(Actor("agent", command.agent_id), known)
             yield from streams_named(command.run_id)
             yield from _checking_out(command.issue, known)
-            yield from _budgets(command.issue, command.agent_id, known)
+            yield from _budgets(command.issue, _agent_id(command.agent_id, known), known)
         case c.ClaimNextIssue():
             yield from _actor(Actor("agent", command.agent_id), known)
             yield from streams_named(command.run_id)
@@ -212,7 +212,7 @@ def _edited_issue(command: c.EditIssue, known: Known) -> Iterator[FactKey]:
 
 def _ancestors(ref: str, known: Known) -> Iterator[FactKey]:
     """The chain above an issue; where it is not known, one look-up loads all of it."""
-    issue_id = ref if is_id(ref) else known.peek(identifier(ref))
+    issue_id = _peek_id(ref, known)
     seen: set[str] = set()
     while issue_id and issue_id not in seen:
         seen.add(issue_id)
@@ -231,8 +231,10 @@ def _ending(command: c.IssueCommand, known: Known) -> Iterator[FactKey]:
     for run_id in (issue.holder_run_id, issue.paused_run_id) if issue else ():
         if run_id:
             yield ("run", run_id)
-    if issue and not command.is_history and _may_settle(command):
-        yield from _dependents(issue.id, known)
+    if command.is_history or not _may_settle(command):
+        return
+    if issue_id := _peek_id(command.issue, known):
+        yield from _dependents(issue_id, known)
 
 
 _LEAVES_RUNS_ALONE = (
@@ -286,8 +288,8 @@ def _blocking_graph(issue_id: str, known: Known) -> Iterator[FactKey]:
 
 def _checking_out(ref: str, known: Known) -> Iterator[FactKey]:
     """What may keep an agent from an issue, beside who holds it."""
-    if issue := _peek(ref, known):
-        yield from _blockers(issue.id, known)
+    if issue_id := _peek_id(ref, known):
+        yield from _blockers(issue_id, known)
 
 
 def _budgets(ref: str, agent_id: str, known: Known) -> Iterator[FactKey]:
@@ -298,7 +300,8 @@ def _budgets(ref: str, agent_id: str, known: Known) -> Iterator[FactKey]:
     of_issue, of_agent, of_company = spending(company.id, issue.id, agent_id, known.now)
     if issue.per_task_micros is not None:
         yield of_issue
-    if (agent := _peek_entry("agent", agent_id, known)) and agent.fields.get("monthly_micros"):
+    agent = _peek_entry("agent", agent_id, known)
+    if agent and agent.fields.get("monthly_micros") is not None:
         yield of_agent
     if company.monthly_micros is not None:
         yield of_company
@@ -314,9 +317,7 @@ def _reporting(command: c.ReportCost, known: Known) -> Iterator[FactKey]:
 
 def _claiming(command: c.ClaimNextIssue, known: Known) -> Iterator[FactKey]:
     """The candidates, and what a decision about each asks."""
-    agent_id = command.agent_id
-    if entry := _peek_entry("agent", agent_id, known):
-        agent_id = agent_id if known.peek(("actor", f"agent:{agent_id}")) else entry.id
+    agent_id = _agent_id(command.agent_id, known)
     yield claimable(agent_id)
     for one in known.peek(claimable(agent_id)) or ():
         yield ("issue", one)
@@ -329,6 +330,14 @@ def _claiming(command: c.ClaimNextIssue, known: Known) -> Iterator[FactKey]:
             yield from _budgets(one, agent_id, known)
 
 
+def _agent_id(agent: str, known: Known) -> str:
+    """The id of the agent that is meant, as far as it is known: see `Known.actor`."""
+    entry = _peek_entry("agent", agent, known)
+    if entry is None or known.peek(holder_of_key(Actor("agent", agent))):
+        return agent
+    return entry.id
+
+
 def _members(team: str, known: Known) -> Iterator[FactKey]:
     """A team, who is in it, and how much each of them has to do."""
     yield from _entry("team", team, known)
@@ -338,9 +347,15 @@ def _members(team: str, known: Known) -> Iterator[FactKey]:
         yield workload(f"agent:{one}")
 
 
+def _peek_id(ref: str, known: Known) -> str | None:
+    """The id of an issue's id or identifier, as far as it is known."""
+    issue_id: str | None = ref if is_id(ref) else known.peek(identifier(ref))
+    return issue_id
+
+
 def _peek(ref: str, known: Known) -> Issue | None:
     """The issue of an id or identifier, as far as it is known."""
-    issue_id = ref if is_id(ref) else known.peek(identifier(ref))
+    issue_id = _peek_id(ref, known)
     issue: Issue | None = known.peek(("issue", issue_id)) if issue_id else None
     return issue
 
@@ -355,12 +370,9 @@ def _peek_entry(kind: str, ref: str, known: Known) -> Entry | None:
 def _link(command: c.LinkIssue, known: Known) -> Iterator[FactKey]:
     yield ("link", command.link_id)
     yield from _issue(command.target, known)
-    ends = [
-        ref if is_id(ref) else known.peek(identifier(ref))
-        for ref in (command.issue, command.target)
-    ]
-    if ends[0] and ends[1]:
-        source, link_type, target = canonical(ends[0], command.link_type, ends[1])
+    issue_id, target_id = _peek_id(command.issue, known), _peek_id(command.target, known)
+    if issue_id and target_id:
+        source, link_type, target = canonical(issue_id, command.link_type, target_id)
         if link_type == "blocked_by":
             yield blockers(source)
             yield dependents(target)

@@ -52,7 +52,7 @@ def finish(command: c.FinishRun, known: Known) -> Decision:
     run, issue = _run_holding(command, known)
     workflow = workflow_of(known)
     to_status = command.to_status or workflow.finish
-    if to_status not in ("done", "in_review") or to_status not in workflow.steps:
+    if to_status not in (workflow.finish, "in_review") or to_status not in workflow.steps:
         raise not_allowed(issue, f"a finished run does not leave it {to_status}", known)
     to_review = to_status == "in_review"
     kind = e.IssueSubmitted if to_review else e.IssueTransitioned
