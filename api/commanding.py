@@ -25,6 +25,7 @@ from api.verbs import VERBS, Ask, Built, Verb
 from ledger.codec import MAX_INT
 from ledger.errors import IdempotencyKeyReused, LedgerError
 from ledger.submission import IdempotencyKey, Outcome, Provenance, Result, Submission
+from projections.queries import MOST_CHANGES
 
 
 async def carry_out(api: Api, request: web.Request, verb: Verb, status: int) -> web.Response:
@@ -106,6 +107,7 @@ class Asked:
 
     async def submit(self, built: Sequence[Built], item: int, size_bytes: int) -> Outcome:
         """Submits commands together; `item` is their place in a list that shares one key."""
+        key = self._key(item)
         return await self.api.ledger.committer.submit(
             self.caller.company_id,
             Submission(
@@ -117,7 +119,7 @@ class Asked:
                     correlation_id=self.context.trace.correlation_id,
                     causation_id=self.context.trace.causation_id,
                 ),
-                idempotency_key=None if self.dry_run else self._key(item),
+                idempotency_key=None if self.dry_run else key,
                 size_bytes=256 + size_bytes,
                 dry_run=self.dry_run,
             ),
@@ -127,10 +129,9 @@ class Asked:
         """Adds to a refusal what happened since the version that the caller saw."""
         since = error.facts.pop("changed_since", None)
         if since is not None and since["stream_id"] is not None:
-            error.facts["changed"] = [
-                views.change(stored)
-                for stored in await self.api.queries.since(self.caller.company_id, **since)
-            ]
+            found = await self.api.queries.since(self.caller.company_id, **since)
+            error.facts["changed"] = [views.change(stored) for stored in found[:MOST_CHANGES]]
+            error.facts["changed_is_all"] = len(found) <= MOST_CHANGES
 
     def _key(self, item: int) -> IdempotencyKey | None:
         key = requests.idempotency_key(self.request)
@@ -279,7 +280,7 @@ class _Many:
         except LedgerError as error:
             await self.asked.tell_changes(error)
             return _refusal(item.type, error)
-        return _acceptance(item.type, built, outcome, 0)
+        return self._acceptance(item.type, built, outcome, 0)
 
     async def all_or_none(self, items: list[Any]) -> list[dict[str, Any]]:
         """Carries out all commands; raises the first refusal, and then none is."""
@@ -294,7 +295,7 @@ class _Many:
             error.pointer = f"/commands/{place}{error.pointer or ''}"
             raise
         return [
-            _acceptance(item.type, one, outcome, number)
+            self._acceptance(item.type, one, outcome, number)
             for number, (item, one) in enumerate(zip(items, built, strict=True))
         ]
 
@@ -310,24 +311,23 @@ class _Many:
         ask = Ask(self.asked.caller, item.expected_version, self.asked.run_id, token, about)
         return verb.build(ask, body)
 
-
-def _acceptance(name: str, built: Built, outcome: Outcome, number: int) -> dict[str, Any]:
-    """The outcome of the command of this number in its submission."""
-    result = outcome.results[number]
-    created = name.startswith(("create_", "comment_", "link_", "report_cost"))
-    accepted = {
-        "type": name,
-        "status": _status(result, 201 if created else 200),
-        "version": result.version,
-        "position": outcome.position,
-        "replayed": outcome.replayed,
-        "resource": _shown(result, built, outcome.replayed or bool(outcome.events)),
-    }
-    if outcome.events:
-        before = sum(one.appended for one in outcome.results[:number])
-        own = outcome.events[before : before + result.appended]
-        accepted["events"] = [views.planned(recorded) for recorded in own]
-    return accepted
+    def _acceptance(self, name: str, built: Built, outcome: Outcome, number: int) -> dict[str, Any]:
+        """The outcome of the command of this number in its submission."""
+        result = outcome.results[number]
+        created = name.startswith(("create_", "comment_", "link_", "report_cost"))
+        accepted = {
+            "type": name,
+            "status": _status(result, 201 if created else 200),
+            "version": result.version,
+            "position": outcome.position,
+            "replayed": outcome.replayed,
+            "resource": _shown(result, built, outcome.replayed or self.asked.dry_run),
+        }
+        if self.asked.dry_run:
+            before = sum(one.appended for one in outcome.results[:number])
+            own = outcome.events[before : before + result.appended]
+            accepted["events"] = [views.planned(recorded) for recorded in own]
+        return accepted
 
 
 def _refusal(name: str, error: LedgerError) -> dict[str, Any]:

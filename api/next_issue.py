@@ -5,7 +5,7 @@ The answer is `decide`'s own, from a snapshot; between it and a claim somebody e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ from ledger.actors import Actor, Role
 from ledger.codec import timestamp
 from ledger.commands import ClaimNextIssue
 from ledger.decisions.budgets import budgets
-from ledger.errors import NotFound, Refused
+from ledger.errors import NotFound, NothingToClaim, Refused
 from ledger.ids import new_id
 from ledger.known import Known
 from ledger.preview import preview
@@ -34,7 +34,13 @@ async def next_issue(api: Api, request: web.Request) -> web.Response:
     ref = requests.about(request)["agent_id"]
     claim = ClaimNextIssue(actor=_ASKING, role=Role.AGENT, agent_id=ref, run_id=new_id())
     found = await preview(api.ledger.readers, caller.company_id, INLINE, claim)
+    agent = found.known.actor(Actor("agent", ref))
     match found.decision:
+        case NothingToClaim() if agent is not None:
+            passed_over = await api.queries.passed_over(
+                caller.company_id, str(agent), found.known.now
+            )
+            shown, reasons = None, [_NOTHING, *_against(passed_over)]
         case Refused() as refusal:
             shown, reasons = None, [refusal.message]
         case NotFound() as missing:
@@ -43,11 +49,28 @@ async def next_issue(api: Api, request: web.Request) -> web.Response:
             raise error
         case decision:
             issue: Issue = found.known[decision.subject]
-            agent = found.known.actor(Actor("agent", ref))
             assert agent is not None
             shown, reasons = views.issue(issue), list(_reasons(issue, agent, found.known))
     body = {"issue": shown, "reasons": reasons, "as_of_position": found.position}
     return as_json(body, position=found.position)
+
+
+_NOTHING = "There is nothing that this agent may take now."
+_AGAINST = {
+    "paused": "Paused",
+    "held": "Held by a run",
+    "assigned": "Assigned to others",
+    "blocked": "Blocked by what is not finished",
+    "spent": "With their budgets spent",
+    "status": "In a status from which nobody claims",
+    "elsewhere": "Of teams or projects in which the agent does not work",
+}
+
+
+def _against(passed_over: Mapping[str, int]) -> Iterator[str]:
+    """Why none of the unfinished issues, of a thousand at most."""
+    for reason, count in passed_over.items():
+        yield f"{_AGAINST[reason]}: {count}."
 
 
 def _reasons(issue: Issue, agent: Actor, known: Known) -> Iterator[str]:

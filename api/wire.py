@@ -6,11 +6,11 @@ They check form: types, lengths, known words, no unknown fields. What is true or
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -257,21 +257,26 @@ class Progress(Wire):
     percent: Percent | None = None
 
 
+def _as_text(value: Any) -> str:
+    """JSON as it is kept; raises ValueError for a number that is beyond every reader."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _not_too_long(value: Any) -> Any:
+    if len(_as_text(value).encode()) > MAX_CHECKPOINT:
+        raise ValueError(f"a checkpoint has {MAX_CHECKPOINT} bytes at most")
+    return value
+
+
 class Checkpoint(Wire):
     """What another attempt would need; any JSON of the run's own."""
 
-    checkpoint: Any
+    checkpoint: Annotated[Any, AfterValidator(_not_too_long)]
 
     @property
     def text(self) -> str:
         """The JSON as it is kept."""
-        return orjson.dumps(self.checkpoint).decode()
-
-    @model_validator(mode="after")
-    def _not_too_long(self) -> Checkpoint:
-        if len(self.text.encode()) > MAX_CHECKPOINT:
-            raise ValueError(f"a checkpoint has {MAX_CHECKPOINT} bytes at most")
-        return self
+        return _as_text(self.checkpoint)
 
 
 class Workspace(Wire):

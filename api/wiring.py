@@ -31,14 +31,15 @@ from projections.runs import Runs
 from projections.shadow import Models
 from projections.spending import Spending
 
+_ISSUES = Issues()
 INLINE: Sequence[InlineModel] = (
     Companies(),
     Directory(),
-    Issues(),
+    _ISSUES,
     Comments(),
     Links(),
     Runs(),
-    Leases(),
+    Leases(_ISSUES),
     Spending(),
 )
 """Written in the command's own transaction, in this order."""

@@ -243,9 +243,8 @@ async def load_facts(
     for kind, wanted in by_kind.items():
         model = next(model for model in models if kind in model.loads)
         found = await model.load(connection, company_id, kind, wanted)
-        facts = known.surveyed if kind in SURVEYS else loaded
-        facts.update(dict.fromkeys(wanted))
-        facts.update(found)
+        for key, value in {**dict.fromkeys(wanted), **found}.items():
+            (known.surveyed if key[0] in SURVEYS else loaded)[key] = value
 
 
 # ── decide ─────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ what was loaded, so two commands in one batch see each other exactly as two batc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
@@ -151,14 +151,18 @@ class Known:
         """What was spent, in micro-dollars; `key` is one of `spent`."""
         return self[key] or 0
 
-    def workload(self, assignee: str) -> int:
-        """How many unfinished issues somebody is assigned, this batch's changes included."""
-        count: int = self[workload(assignee)] or 0
-        for key, after in self.staged.items():
-            if key[0] == "issue":
-                count += _counts_for(assignee, after)
-                count -= _counts_for(assignee, self.loaded.get(key))
-        return count
+    def workloads(
+        self, assignees: Iterable[str], *, without: Issue | None = None
+    ) -> dict[str, int]:
+        """How many unfinished issues but this one each is assigned, as of this command."""
+        counts = {one: self[workload(one)] or 0 for one in assignees}
+        changed = [(after, 1) for key, after in self.staged.items() if key[0] == "issue"] + [
+            (self.loaded.get(key), -1) for key in self.staged if key[0] == "issue"
+        ]
+        for issue, sign in (*changed, (without, -1)):
+            if issue is not None and issue.assignee in counts and _is_unfinished(issue):
+                counts[issue.assignee] += sign
+        return counts
 
     def record(self, recorded: Recorded) -> None:
         """Stages what an event changes: the state of its stream, and every look-up."""
@@ -410,13 +414,8 @@ def _lease(issue: Issue) -> Lease | None:
     )
 
 
-def _counts_for(assignee: str, issue: Issue | None) -> int:
-    return (
-        issue is not None
-        and issue.assignee == assignee
-        and issue.deleted_at is None
-        and issue.status not in FINISHED
-    )
+def _is_unfinished(issue: Issue) -> bool:
+    return issue.deleted_at is None and issue.status not in FINISHED
 
 
 def _entry_lookups(before: State | None, entry: Entry, known: Known) -> dict[FactKey, Any]:

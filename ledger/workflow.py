@@ -24,6 +24,9 @@ STATUSES = (
     "failed",
     "cancelled",
 )
+PRIORITIES = ("urgent", "high", "medium", "low", "none")
+"""From what is done first to what is done last."""
+
 READY = "todo"
 """Where work that was taken from a run waits for the next one."""
 
@@ -52,8 +55,8 @@ class Workflow:
     `workable`: the statuses from which a checkout may begin. `finish`: where an issue goes whose
     run says that it is finished. `blocking`: whether an unfinished blocker moves an issue to
     `blocked`, or only keeps agents from claiming it, or is just recorded. `frozen`: the statuses
-    in which nothing of an issue may be changed. `teams_need_lead`: whether a team without a lead
-    is given no issues.
+    in which an issue's own fields stay as they are. `teams_need_lead`: whether a team without a
+    lead is given no issues.
     """
 
     name: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ledger.batch import InlineModel
 from ledger.database import Connection
 from ledger.events import Recorded
 from ledger.known import FactKey
@@ -34,10 +35,14 @@ class Leases:
     tables = ("leases",)
     loads = frozenset({"workload", "claimable"})
 
+    def __init__(self, issues: InlineModel) -> None:
+        """`issues` loads the issues that might be claimed."""
+        self._issues = issues
+
     async def load(
         self, connection: Connection, company_id: str, kind: str, keys: Collection[FactKey]
     ) -> Mapping[FactKey, Any]:
-        """What agents might claim, best first; and how many unfinished issues are whose."""
+        """What agents might claim, and these issues; and how many unfinished ones are whose."""
         if kind == "workload":
             rows = await connection.fetch(_SQL.workloads, company_id, [key[1] for key in keys])
             return {("workload", row["assignee"]): row["issues"] for row in rows}
@@ -52,7 +57,8 @@ class Leases:
             for row in rows:
                 ids = tuple(str(one) for one in row["issue_ids"])
                 found[("claimable", row["agent_id"], *passed_over)] = ids
-        return found
+        issues = {("issue", one) for ids in found.values() for one in ids}
+        return found | dict(await self._issues.load(connection, company_id, "issue", issues))
 
     async def save(
         self,

@@ -105,6 +105,35 @@ SELECT a.agent_id, ARRAY(
               AND i.status = 'in_progress'
               AND i.deleted_at IS NULL
               AND i.issue_id <> ALL ($3::uuid[])
+              AND NOT EXISTS (
+                  SELECT FROM links AS l
+                  WHERE l.company_id = $1
+                    AND l.issue_id = i.issue_id
+                    AND l.link_type = 'blocked_by'
+                    AND (
+                        SELECT b.deleted_at IS NULL AND b.status NOT IN ('done', 'closed', 'cancelled')
+                        FROM issues AS b
+                        WHERE b.company_id = $1 AND b.issue_id = l.target_id
+                    )
+                  OFFSET 0
+              )
+              AND (i.project_id IS NULL OR NOT EXISTS (
+                  SELECT FROM directory AS p
+                  WHERE p.company_id = $1
+                    AND p.entry_id = i.project_id
+                    AND coalesce(p.fields -> 'agent_ids', '[]') NOT IN ('[]', 'null')
+                    AND NOT p.fields -> 'agent_ids' ? a.agent_id
+                  OFFSET 0
+              ))
+              AND (i.per_task_micros IS NULL OR NOT EXISTS (
+                  SELECT FROM spending AS s
+                  WHERE s.company_id = $1
+                    AND s.scope = 'issue'
+                    AND s.scope_id = i.issue_id::text
+                    AND s.month = ''
+                    AND s.spent_micros >= i.per_task_micros
+                  OFFSET 0
+              ))
             ORDER BY i.lease_expires_at
             LIMIT $4
         ) AS behind

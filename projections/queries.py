@@ -196,13 +196,18 @@ class Queries:
         """A listed agent's limit, and what it spent in a month."""
         return await self._pool.fetchrow(_SQL.agent_budget, company_id, agent_id, month)
 
+    async def passed_over(self, company_id: str, assignee: str, now: datetime) -> dict[str, int]:
+        """How many of a thousand unfinished issues an agent may not take, by reason."""
+        rows = await self._pool.fetch(_SQL.passed_over, company_id, assignee, now)
+        return {row["reason"]: row["issues"] for row in rows}
+
     async def company_budget(self, company_id: str, month: str) -> Row | None:
         """The company's limit, and what it spent in a month."""
         return await self._pool.fetchrow(_SQL.company_budget, company_id, month)
 
     async def since(self, company_id: str, stream_id: str, version: int) -> list[log.Stored]:
-        """What happened first in one stream after a version of it."""
-        return await log.since(self._pool, company_id, stream_id, version, MOST_CHANGES)
+        """What happened first in one stream after a version of it, one more than MOST_CHANGES."""
+        return await log.since(self._pool, company_id, stream_id, version, MOST_CHANGES + 1)
 
     async def activity(
         self, company_id: str, wanted: ActivityFilter, before: int | None, limit: int

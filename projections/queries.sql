@@ -154,14 +154,55 @@ LEFT JOIN spending AS s
 WHERE i.company_id = $1 AND i.issue_id = $2;
 
 -- name: agent_budget
--- An agent's limit, and what it spent in a month.
+-- An agent's limit, and what it spent in a month, by its id or under a key that is older than that.
 SELECT (d.fields ->> 'monthly_micros')::bigint AS limit_micros,
-       coalesce(s.spent_micros, 0) AS spent_micros,
+       coalesce(
+           (
+               SELECT sum(s.spent_micros)::bigint
+               FROM spending AS s
+               WHERE s.company_id = $1
+                 AND s.scope = 'agent'
+                 AND s.scope_id IN (d.entry_id::text, d.slug)
+                 AND s.month = $3
+           ),
+           0
+       ) AS spent_micros,
        (SELECT h.head FROM company_heads AS h WHERE h.company_id = $1) AS as_of_position
 FROM directory AS d
-LEFT JOIN spending AS s
-  ON s.company_id = $1 AND s.scope = 'agent' AND s.scope_id = d.entry_id::text AND s.month = $3
 WHERE d.company_id = $1 AND d.entry_id = $2;
+
+-- name: passed_over
+-- Of a thousand unfinished issues, how many an agent ($2, as an assignee) may not take at a time
+-- ($3), by the first thing that speaks against it.
+SELECT u.reason, count(*) AS issues
+FROM (
+    SELECT CASE
+               WHEN i.paused_at IS NOT NULL THEN 'paused'
+               WHEN i.lease_expires_at > $3 THEN 'held'
+               WHEN i.lease_expires_at IS NULL AND i.assignee <> $2 THEN 'assigned'
+               WHEN i.status = 'blocked' OR EXISTS (
+                   SELECT FROM links AS l
+                   JOIN issues AS b ON b.company_id = $1 AND b.issue_id = l.target_id
+                   WHERE l.company_id = $1
+                     AND l.issue_id = i.issue_id
+                     AND l.link_type = 'blocked_by'
+                     AND b.deleted_at IS NULL
+                     AND b.status NOT IN ('done', 'closed', 'cancelled')
+               ) THEN 'blocked'
+               WHEN i.per_task_micros <= coalesce(s.spent_micros, 0) THEN 'spent'
+               WHEN i.status NOT IN ('todo', 'in_progress') THEN 'status'
+               ELSE 'elsewhere'
+           END AS reason
+    FROM issues AS i
+    LEFT JOIN spending AS s
+      ON s.company_id = $1 AND s.scope = 'issue' AND s.scope_id = i.issue_id::text AND s.month = ''
+    WHERE i.company_id = $1
+      AND i.status NOT IN ('done', 'closed', 'failed', 'cancelled')
+      AND i.deleted_at IS NULL
+    LIMIT 1000
+) AS u
+GROUP BY u.reason
+ORDER BY u.reason;
 
 -- name: company_budget
 -- The company's limit, and what it spent in a month.

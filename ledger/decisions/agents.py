@@ -8,7 +8,7 @@ from ledger.actors import Actor
 from ledger.decisions.base import Decision, the_entry
 from ledger.errors import AgentPaused, NobodyAvailable
 from ledger.known import Known
-from ledger.state import Entry
+from ledger.state import Entry, Issue
 
 
 def pause(command: c.PauseAgent, known: Known) -> Decision:
@@ -38,14 +38,15 @@ def refuse_paused_agent(agent: Actor, known: Known, pointer: str | None = None) 
         )
 
 
-def least_busy(team: Entry, known: Known) -> Actor:
-    """The member who takes work and has the fewest unfinished issues; of equals, by name."""
-    ids = team.fields.get("agent_ids")
+def least_busy(team: Entry, issue: Issue, known: Known) -> Actor:
+    """The member who takes work and has the fewest other unfinished issues; of equals, by name."""
+    listed = team.fields.get("agent_ids")
+    ids = [one for one in (listed if isinstance(listed, list) else []) if isinstance(one, str)]
+    counts = known.workloads((f"agent:{one}" for one in ids), without=issue)
     found = [
-        (known.workload(f"agent:{one}"), entry.name if entry else one, one)
-        for one in (ids if isinstance(ids, list) else [])
-        if isinstance(one, str)
-        and not ((entry := known.entry("agent", one, archived=True)) and not _takes_work(entry))
+        (counts[f"agent:{one}"], entry.name if entry else one, one)
+        for one in ids
+        if (entry := known.entry("agent", one, archived=True)) is None or _takes_work(entry)
     ]
     if not found:
         raise NobodyAvailable(

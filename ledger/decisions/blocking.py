@@ -24,10 +24,15 @@ MAX_BLOCKERS = 1000
 """How many issues may stand above one in the blocking graph: what a decision may cost."""
 
 
+def blocks(issue: Issue | None) -> bool:
+    """Whether an issue keeps others waiting: it is neither settled nor deleted."""
+    return issue is not None and issue.deleted_at is None and issue.status not in SETTLED
+
+
 def open_blockers(issue_id: str, known: Known) -> list[Issue]:
-    """The blockers that are neither settled nor deleted."""
+    """The blockers that keep an issue waiting."""
     found = (known[("issue", one)] for one in known.blockers(issue_id))
-    return [issue for issue in found if _blocks(issue)]
+    return [issue for issue in found if blocks(issue)]
 
 
 def refuse_blocked(actor: Actor, issue: Issue, known: Known) -> None:
@@ -58,9 +63,9 @@ def refuse_cycle(issue: Issue, blocker: Issue, known: Known) -> None:
             if one not in way:
                 way[one] = at
                 waiting.append(one)
-        if len(way) > MAX_BLOCKERS:
+        if len(way) + len(known.blockers(issue.id)) > MAX_BLOCKERS:
             raise TooMany(
-                f"More than {MAX_BLOCKERS} issues block {blocker.identifier}; link further up.",
+                f"More than {MAX_BLOCKERS} issues would block {issue.identifier}; link further up.",
                 pointer="/target_id",
             )
 
@@ -72,7 +77,7 @@ def blocked(
     workflow = workflow_of(known)
     if command.is_history or workflow.blocking != "status":
         return
-    if not _blocks(blocker) or issue.status in FINISHED:
+    if not blocks(blocker) or issue.status in FINISHED:
         return
     if not workflow.allows(issue.status, "blocked"):
         return
@@ -91,6 +96,8 @@ def blocked(
 
 def freed(command: c.IssueCommand, ended: Issue, known: Known) -> Iterator[Appended]:
     """What the end of an issue opens: those that it was the last to block."""
+    if command.is_history:
+        return
     if ended.status in SETTLED:
         return  # It set them free when it was settled.
     for one in known.dependents(ended.id):
@@ -133,10 +140,6 @@ def refuse_open_dependents(command: c.IssueCommand, issue: Issue, known: Known) 
             current=current(issue, known),
             dependents=_told(found),
         )
-
-
-def _blocks(issue: Issue | None) -> bool:
-    return issue is not None and issue.deleted_at is None and issue.status not in SETTLED
 
 
 def _is_open(issue: Issue) -> bool:

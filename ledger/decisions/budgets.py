@@ -10,7 +10,7 @@ is over.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger import commands as c
 from ledger import events as e
@@ -25,13 +25,13 @@ from ledger.decisions.base import (
 from ledger.decisions.leases import waiting
 from ledger.errors import BudgetExceeded, BudgetLocked, Forbidden
 from ledger.events import Json
-from ledger.known import COMPANY, FactKey, Known, month_of, spending
+from ledger.known import COMPANY, FactKey, Known, month_of, spending, spent
 from ledger.state import Issue, Run
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A limit and what was spent of it, in micro-dollars, before this command."""
+    """A limit and what is spent of it, in micro-dollars."""
 
     whose: str
     stream: FactKey
@@ -72,25 +72,35 @@ def set_agent_budget(command: c.SetAgentBudget, known: Known) -> Decision:
     _permit_people(command)
     agent = the_entry("agent", command.agent, known)
     key, before = ("entry", agent.id), _limit(agent.fields.get("monthly_micros"))
-    if before == command.monthly_micros:
-        return Decision(key, key, ())
     changed = e.AgentBudgetSet(from_micros=before, to_micros=command.monthly_micros)
-    return Decision(key, key, ((key, changed),))
+    return _monthly(key, changed, known, spent("agent", agent.id, month_of(known.now)))
 
 
 def set_company_budget(command: c.SetCompanyBudget, known: Known) -> Decision:
     """A person says what the company may spend in a month."""
     _permit_people(command)
-    assert known.company is not None
-    before = known.company.monthly_micros
-    if before == command.monthly_micros:
-        return Decision(COMPANY, COMPANY, ())
-    changed = e.CompanyBudgetSet(from_micros=before, to_micros=command.monthly_micros)
-    return Decision(COMPANY, COMPANY, ((COMPANY, changed),))
+    company = known.company
+    assert company is not None
+    changed = e.CompanyBudgetSet(
+        from_micros=company.monthly_micros, to_micros=command.monthly_micros
+    )
+    return _monthly(COMPANY, changed, known, spent("company", company.id, month_of(known.now)))
+
+
+def _monthly(key: FactKey, changed: e.BudgetSet, known: Known, sum_key: FactKey) -> Decision:
+    """The limit of a month, and what it comes to if so much is spent already."""
+    if changed.from_micros == changed.to_micros:
+        return Decision(key, key, ())
+    month, so_far = sum_key[-1], known.spent(sum_key)
+    follows: tuple[Appended, ...] = ()
+    if changed.to_micros is not None:
+        budget = Budget("", key, month, changed.to_micros, so_far)
+        follows = tuple(_reached(budget, _stage(so_far, changed.from_micros)))
+    return Decision(key, key, ((key, changed), *follows))
 
 
 def refuse_spent_budgets(issue: Issue, agent_id: str, known: Known) -> None:
-    """No run begins, or goes on, on a budget that is spent."""
+    """No run begins on a budget that is spent."""
     for budget in budgets(issue, agent_id, known):
         if budget.is_spent:
             raise BudgetExceeded(
@@ -111,12 +121,12 @@ def reported(run: Run, issue: Issue, cost_micros: int, known: Known) -> Iterator
     An issue's budget stops whichever run holds it, a month's only the run that reported.
     """
     before = budgets(issue, run.agent_id, known)
-    for budget in before:
-        yield from _reached(budget, budget.spent_micros + cost_micros)
+    after = [replace(one, spent_micros=one.spent_micros + cost_micros) for one in before]
+    for old, new in zip(before, after, strict=True):
+        yield from _reached(new, _stage(old.spent_micros, old.limit_micros))
     if issue.holder_run_id is None or issue.holder_agent_id is None:
         return
-    spent = [b for b in before if b.spent_micros + cost_micros >= b.limit_micros]
-    if any(b.month is None or issue.holder_run_id == run.id for b in spent):
+    if any(b.is_spent and (b.month is None or issue.holder_run_id == run.id) for b in after):
         yield (
             ("issue", issue.id),
             e.IssueInterrupted(
@@ -150,19 +160,23 @@ def budgets(issue: Issue, agent_id: str, known: Known) -> Sequence[Budget]:
     return found
 
 
-def _reached(budget: Budget, spent_micros: int) -> Iterator[Appended]:
-    """The warning at four fifths, and the end."""
-    warned, exceeded = _REACHED[budget.stream[0]]
-    if budget.spent_micros * 5 < budget.limit_micros * 4 <= spent_micros * 5:
+def _stage(spent_micros: int, limit_micros: int | None) -> int:
+    """0: there is enough; 1: four fifths are spent; 2: everything is."""
+    if limit_micros is None:
+        return 0
+    return (spent_micros * 5 >= limit_micros * 4) + (spent_micros >= limit_micros)
+
+
+def _reached(budget: Budget, stage_before: int) -> Iterator[Appended]:
+    """The stages that a budget has come to: the warning, and the end."""
+    stage = _stage(budget.spent_micros, budget.limit_micros)
+    for kind in _REACHED[budget.stream[0]][stage_before:stage]:
         yield (
             budget.stream,
-            warned(month=budget.month, limit_micros=budget.limit_micros, spent_micros=spent_micros),
-        )
-    if budget.spent_micros < budget.limit_micros <= spent_micros:
-        yield (
-            budget.stream,
-            exceeded(
-                month=budget.month, limit_micros=budget.limit_micros, spent_micros=spent_micros
+            kind(
+                month=budget.month,
+                limit_micros=budget.limit_micros,
+                spent_micros=budget.spent_micros,
             ),
         )
 

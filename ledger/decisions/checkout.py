@@ -6,6 +6,9 @@ nobody else is likely to want first, by priority, then by age.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from heapq import merge
+
 from ledger import commands as c
 from ledger import events as e
 from ledger.actors import Actor
@@ -33,7 +36,7 @@ from ledger.errors import (
 )
 from ledger.known import Known, claimable, streams_named
 from ledger.state import Issue
-from ledger.workflow import READY
+from ledger.workflow import PRIORITIES, READY
 
 
 def check_out(command: c.CheckOutIssue, known: Known) -> Decision:
@@ -45,6 +48,7 @@ def check_out(command: c.CheckOutIssue, known: Known) -> Decision:
         return on_issue(issue)  # The same run again: it holds the issue already.
     if _is_same_run(command, agent, issue):
         refuse_paused_agent(agent, known, "/agent_id")
+        refuse_spent_budgets(issue, agent.id, known)
         return on_issue(issue, renewed(issue, command.lease_seconds))  # Late, but nobody came.
     _refuse_unexpected_status(command, issue)
     _refuse_unworkable_status(issue, known)
@@ -60,17 +64,12 @@ def claim_next(command: c.ClaimNextIssue, known: Known) -> Decision:
     """An agent takes the best issue that it may, and nobody else gets the same one."""
     agent = _agent_taking(command, known)
     refuse_paused_agent(agent, known, "/agent_id")
-    key = claimable(agent.id)
-    while candidates := known[key]:
-        for candidate in candidates:
-            issue: Issue = known[("issue", candidate)]
-            if may_claim(agent, issue, known):
-                refuse_spent_budgets(issue, agent.id, known)
-                return _taken(issue, agent, command.run_id, False, command.lease_seconds, known)
-        key = claimable(agent.id, _passed_over(key, candidates, known))
+    for issue in _best_first(agent, known):
+        if may_claim(agent, issue, known):
+            refuse_spent_budgets(issue, agent.id, known)
+            return _taken(issue, agent, command.run_id, False, command.lease_seconds, known)
     raise NothingToClaim(
-        "There is nothing that this agent may take now; ask again later, or ask "
-        f"GET …/agents/{agent.id}/next for the reasons."
+        f"There is nothing that this agent may take now; GET …/agents/{agent.id}/next says why."
     )
 
 
@@ -85,6 +84,25 @@ def may_claim(agent: Actor, issue: Issue, known: Known) -> bool:
         and not open_blockers(issue.id, known)
         and not any(b.is_spent for b in budgets(issue, agent.id, known) if b.month is None)
     )
+
+
+def _best_first(agent: Actor, known: Known) -> Iterator[Issue]:
+    """By priority, then by age: what this batch has changed, among what was there before it."""
+    changed = {key[1]: state for key, state in known.staged.items() if key[0] == "issue"}
+    ranked = sorted(changed.values(), key=_rank)
+    return merge(ranked, _surveyed(agent, changed, known), key=_rank)
+
+
+def _surveyed(agent: Actor, changed: Mapping[str, Issue], known: Known) -> Iterator[Issue]:
+    key, passed_over = claimable(agent.id), set(changed)
+    while found := known[key]:
+        yield from (known[("issue", one)] for one in found if one not in changed)
+        passed_over.update(found)
+        key = claimable(agent.id, tuple(sorted(passed_over)))
+
+
+def _rank(issue: Issue) -> tuple[int, int]:
+    return PRIORITIES.index(issue.priority), issue.created_position
 
 
 def _is_ready(agent: Actor, issue: Issue, known: Known) -> bool:
@@ -105,18 +123,6 @@ def _works_in(agent: Actor, kind: str, entry_id: str | None, known: Known) -> bo
     if kind == "project" and not members:
         return True
     return agent.id in members or agent.id == entry.fields.get("lead_agent_id")
-
-
-def _passed_over(
-    key: tuple[str, ...], candidates: tuple[str, ...], known: Known
-) -> tuple[str, ...]:
-    """What need not be looked at again: candidates that were, and what this batch has taken."""
-    taken = (
-        fact[1]
-        for fact, state in known.staged.items()
-        if fact[0] == "issue" and has_live_lease(state, known)
-    )
-    return tuple(sorted({*key[2:], *candidates, *taken}))
 
 
 def _taken(

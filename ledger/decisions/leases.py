@@ -13,7 +13,7 @@ from ledger import events as e
 from ledger.actors import Actor
 from ledger.codec import timestamp
 from ledger.decisions.agents import refuse_paused_agent
-from ledger.decisions.base import Appended, Decision, on_issue, the_issue
+from ledger.decisions.base import Appended, Decision, current, on_issue, the_issue
 from ledger.errors import IssueHeld, NotHeld, StaleToken
 from ledger.known import Known
 from ledger.state import Issue
@@ -45,9 +45,11 @@ def expire(command: c.ExpireLease, known: Known) -> Decision:
 def refuse_stale_token(command: c.Command, token: int, known: Known) -> None:
     """What is written under a lease is refused once the lease has ended.
 
-    But for costs: what was spent was spent.
+    But for what is a fact about the world, refused or not: what was spent, and what is kept where.
     """
-    if not isinstance(command, c.IssueCommand) or isinstance(command, c.ReportCost):
+    if not isinstance(command, c.IssueCommand):
+        return
+    if isinstance(command, c.ReportCost | c.RetainWorkspace):
         return
     issue = the_issue(command, known)
     if issue.fencing_token != token:
@@ -59,17 +61,24 @@ def refuse_stale_token(command: c.Command, token: int, known: Known) -> None:
 
 
 def refuse_holders_rivals(command: c.IssueCommand, issue: Issue, known: Known) -> None:
-    """Agents keep their hands off what another agent holds; people may step in."""
+    """Agents keep their hands off what another agent, or another run, holds; people may step in."""
     if issue.holder_agent_id is None or command.actor.type != "agent":
         return
     if command.actor.id != issue.holder_agent_id:
-        raise IssueHeld(f"{held(issue, known)} {what_to_do(issue, known)}")
+        raise IssueHeld(
+            f"{held(issue, known)} {what_to_do(issue, known)}", current=current(issue, known)
+        )
+    if command.in_run not in (None, issue.holder_run_id):
+        raise StaleToken(
+            f"Your run {command.in_run} does not hold {issue.identifier}. {held(issue, known)}",
+            current=current(issue, known),
+        )
 
 
 def refuse_unless_holder(command: c.IssueCommand, issue: Issue, known: Known) -> None:
     """Only the run that holds an issue, or a person for it."""
     refuse_holders_rivals(command, issue, known)
-    if issue.holder_run_id is None or command.in_run not in (None, issue.holder_run_id):
+    if issue.holder_run_id is None:
         raise NotHeld(f"You do not hold {issue.identifier}. {held(issue, known)}")
 
 

@@ -54,7 +54,9 @@ def move(command: c.MoveIssue, known: Known) -> Decision:
     verb = workflow_of(known).verbs.get(command.verb)
     if verb and verb.to_status == issue.status and issue.status in FINISHED:
         return on_issue(issue)  # Saying twice how it ended is agreement.
-    if not isinstance(command, c.AcceptIssue | c.RejectIssue):
+    if isinstance(command, c.AcceptIssue | c.RejectIssue):
+        _refuse_own_work(command, issue)
+    else:
         refuse_holders_rivals(command, issue, known)
     if verb is None or issue.status not in verb.from_statuses:
         raise not_allowed(issue, f"nobody can {command.verb.replace('_', ' ')} it", known)
@@ -103,6 +105,12 @@ def resume(command: c.ResumeIssue, known: Known) -> Decision:
         reason=None,
     )
     return on_issue(issue, resumed)
+
+
+def _refuse_own_work(command: c.MoveIssue, issue: Issue) -> None:
+    """Whoever may look at the work, it is not the agent who did it."""
+    if command.actor.type == "agent" and str(command.actor) == issue.assignee:
+        raise Forbidden(f"{issue.identifier} is your own work; let somebody else look at it.")
 
 
 def not_allowed(issue: Issue, what: str, known: Known) -> TransitionNotAllowed:

@@ -28,10 +28,12 @@ from ledger.known import (
     is_id,
     label_named,
     link_between,
+    month_of,
     prefix,
     slug,
     slugs,
     spending,
+    spent,
     streams_named,
     workload,
 )
@@ -88,8 +90,15 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
             yield from _actor(Actor("agent", command.agent_id), known)
             yield from streams_named(command.run_id)
             yield from _claiming(command, known)
+        case c.SetCompanyBudget():
+            if company := known.peek(COMPANY):
+                yield spent("company", company.id, month_of(known.now))
         case c.AgentCommand():
             yield from _entry("agent", command.agent, known)
+            if (agent := _peek_entry("agent", command.agent, known)) and isinstance(
+                command, c.SetAgentBudget
+            ):
+                yield spent("agent", agent.id, month_of(known.now))
         case c.RenewLease():
             if (issue := _peek(command.issue, known)) and issue.holder_agent_id:
                 yield from _entry("agent", issue.holder_agent_id, known)

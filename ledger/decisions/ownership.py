@@ -59,7 +59,7 @@ def assign(command: c.AssignIssue, known: Known) -> Decision:
     """Give an issue that nobody is at work on to somebody."""
     issue = the_issue(command, known)
     refuse_frozen(issue, known)
-    assignee = str(_given_to(command, known))
+    assignee = str(_given_to(command, issue, known))
     if issue.assignee == assignee:
         return on_issue(issue)
     if issue.holder_agent_id is not None:
@@ -82,7 +82,7 @@ def reassign(command: c.ReassignIssue, known: Known) -> Decision:
     """Move an issue to somebody else; in mid-run the run ends and the issue waits again."""
     issue = the_issue(command, known)
     refuse_frozen(issue, known)
-    assignee = str(_given_to(command, known))
+    assignee = str(_given_to(command, issue, known))
     if issue.assignee == assignee:
         return on_issue(issue)
     refuse_holders_rivals(command, issue, known)
@@ -106,10 +106,10 @@ def the_assignee(named: Actor, known: Known, pointer: str) -> Actor:
     return actor
 
 
-def _given_to(command: c.AssignIssue | c.ReassignIssue, known: Known) -> Actor:
+def _given_to(command: c.AssignIssue | c.ReassignIssue, issue: Issue, known: Known) -> Actor:
     """Who gets the issue: the one that is named, or the team's member with the least to do."""
     if command.team is not None:
-        return least_busy(the_entry("team", command.team, known, "/team_id"), known)
+        return least_busy(the_entry("team", command.team, known, "/team_id"), issue, known)
     if command.assignee is None:
         raise Invalid("Say who gets the issue.")
     return the_assignee(command.assignee, known, f"/{command.assignee.type}_id")
