@@ -20,7 +20,7 @@ run: setup ## Start the server with its own Postgres and a demo company; data in
 	@exec $(BIN)/ledger serve --demo $(ARGS)
 
 test: .venv/.dev ## Run the tests; ARGS="-k checkout" picks some
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 lint: .venv/.dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff check

@@ -164,10 +164,13 @@ async def _work_on(
     await do(c.SaveCheckpoint, run_id=run_id, checkpoint=f'{{"steps":{steps}}}')
     if dice.random() < 0.15:
         await do(c.FailRun, run_id=run_id, exit_details="Out of context.")
-    elif await do(c.FinishRun, run_id=run_id, to_status=dice.choice(_FINISHES)):
-        reviewer = Actor("agent", rival)
-        build = dice.choice((c.AcceptIssue, c.RejectIssue))
-        await _do(ledger, company_id, team, build(actor=reviewer, role=Role.AGENT, issue=issue_id))
+        return
+    to_status = dice.choice(_FINISHES)
+    await do(c.FinishRun, run_id=run_id, to_status=to_status)
+    if to_status == "in_review" and rival != agent:  # Nobody accepts their own work.
+        looks = dice.choice((c.AcceptIssue, c.RejectIssue))
+        command = looks(actor=Actor("agent", rival), role=Role.AGENT, issue=issue_id)
+        await _do(ledger, company_id, team, command)
 
 
 async def _do(ledger: Ledger, company_id: str, team: _Team, command: c.Command) -> Outcome | None:

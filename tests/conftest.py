@@ -49,7 +49,7 @@ async def database_url(server_url: str) -> str:
     return await _new_database(server_url)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_database(server_url: str) -> NewDatabase:
     """Makes databases, each with the schema and nobody else in it."""
     return lambda: _new_database(server_url)

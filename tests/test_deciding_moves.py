@@ -749,3 +749,13 @@ def test_the_clocks_of_an_issue_that_begins_elsewhere(
 
     assert issue.started_at == (issue.created_at if started else None)
     assert issue.completed_at == (issue.created_at if completed else None)
+
+
+def test_an_agent_does_not_accept_its_own_work() -> None:
+    """Somebody else does, or a person; rejecting it is only honest."""
+    scenario = given(alice.creates(), coder.checks_out(), coder.submits())
+
+    scenario.when(coder.accepts()).then_refused(Forbidden)
+    scenario.when(reviewer.accepts()).then_also(e.IssueAccepted)
+    scenario.when(alice.accepts()).then_also(e.IssueAccepted)
+    scenario.when(coder.rejects()).then_also(e.IssueRejected)

@@ -54,12 +54,12 @@ def move(command: c.MoveIssue, known: Known) -> Decision:
     verb = workflow_of(known).verbs.get(command.verb)
     if verb and verb.to_status == issue.status and issue.status in FINISHED:
         return on_issue(issue)  # Saying twice how it ended is agreement.
-    if isinstance(command, c.AcceptIssue | c.RejectIssue):
-        _refuse_own_work(command, issue)
-    else:
+    if not isinstance(command, c.AcceptIssue | c.RejectIssue):
         refuse_holders_rivals(command, issue, known)
     if verb is None or issue.status not in verb.from_statuses:
         raise not_allowed(issue, f"nobody can {command.verb.replace('_', ' ')} it", known)
+    if isinstance(command, c.AcceptIssue):
+        _refuse_own_work(command, issue)
     if isinstance(command, c.CloseIssue) and not command.force:
         refuse_open_dependents(command, issue, known)
     moved = _moved(command, issue, verb.to_status)
@@ -107,8 +107,8 @@ def resume(command: c.ResumeIssue, known: Known) -> Decision:
     return on_issue(issue, resumed)
 
 
-def _refuse_own_work(command: c.MoveIssue, issue: Issue) -> None:
-    """Whoever may look at the work, it is not the agent who did it."""
+def _refuse_own_work(command: c.AcceptIssue, issue: Issue) -> None:
+    """Whoever accepts the work, it is not the agent who did it."""
     if command.actor.type == "agent" and str(command.actor) == issue.assignee:
         raise Forbidden(f"{issue.identifier} is your own work; let somebody else look at it.")
 

@@ -1,0 +1,1 @@
+"""What the ledger costs, measured on the machine at hand."""
