@@ -22,17 +22,32 @@ from tests.scenario import (
     coder,
     given,
     operator,
+    reviewer,
 )
 
 ENTRIES: Mapping[str, str] = {kind: an_id(61 + n) for n, kind in enumerate(sorted(KINDS))}
 """Kind → the entry of that kind, whose slug is the kind's name."""
 
+REVIEWED, HANDED_OFF, PAUSED, FINISHED = an_id(91), an_id(92), an_id(93), an_id(94)
+"""Issues of these statuses, so that every verb has one that it may happen to."""
+
+LEFT = an_id(95)
+"""An issue whose holder, agent:reviewer, let its lease run out."""
+
+SLEEPER = an_id(72)
+"""An agent who is paused."""
+
 
 def world() -> Scenario:
-    """Something of everything: agent:coder holds ISSUE, THIRD is bob's, SECOND is nobody's."""
+    """Something of everything.
+
+    agent:coder holds ISSUE; THIRD is bob's, and waits for SECOND, which is nobody's.
+    """
     return given(
         *(alice.lists(kind, kind, entry) for kind, entry in ENTRIES.items()),
         alice.gives_key("agent:somebody"),
+        alice.lists("agent", "sleeper", SLEEPER),
+        alice.pauses_agent(SLEEPER),
         alice.creates(labels=("label",)),
         alice.creates(SECOND, parent="ACM-1", external_ref=("jira", "ABC-1")),
         alice.creates(THIRD, project="project"),
@@ -40,6 +55,13 @@ def world() -> Scenario:
         coder.checks_out(),
         bob.comments(),
         bob.links("blocks", THIRD, SECOND),
+        alice.creates(REVIEWED, status="in_review"),
+        alice.creates(HANDED_OFF, status="handoff"),
+        alice.creates(PAUSED),
+        alice.pauses(PAUSED),
+        alice.creates(FINISHED, status="done"),
+        alice.creates(LEFT),
+        reviewer.checks_out(LEFT, run=an_id(13), lease_seconds=1),
     )
 
 
@@ -52,6 +74,30 @@ SAMPLES: Mapping[str, Command] = {
     **{f"update_{kind}": alice.changes(kind, kind, name=f"New {kind}") for kind in KINDS},
     **{f"archive_{kind}": alice.archives(kind, kind) for kind in KINDS},
     "create_issue": alice.creates(an_id(4), team="team", parent="ACM-2", labels=("label",)),
+    "set_company_budget": alice.budgets_company(5_000_000),
+    "pause_agent": alice.pauses_agent("agent"),
+    "resume_agent": alice.resumes_agent("sleeper"),
+    "set_agent_budget": alice.budgets_agent(5_000_000, "agent"),
+    "submit_issue": coder.submits(),
+    "accept_issue": bob.accepts(REVIEWED),
+    "reject_issue": bob.rejects(REVIEWED),
+    "fail_issue": coder.fails(),
+    "hand_off_issue": coder.hands_off(),
+    "take_over_issue": bob.takes_over(HANDED_OFF),
+    "cancel_issue": bob.cancels(SECOND),
+    "close_issue": bob.closes(SECOND, force=True),
+    "reopen_issue": bob.reopens(FINISHED),
+    "pause_issue": alice.pauses(),
+    "resume_issue": alice.resumes(PAUSED),
+    "set_issue_budget": bob.budgets(5_000_000, SECOND),
+    "claim_next_issue": alice.claims_next("coder", OTHER_RUN),
+    "renew_lease": coder.renews(),
+    "expire_lease": alice.expires(LEFT),
+    "report_progress": coder.progresses(),
+    "save_checkpoint": coder.checkpoints(),
+    "retain_workspace": coder.retains(),
+    "finish_run": coder.finishes(),
+    "fail_run": coder.gives_up(),
     "edit_issue": alice.edits(SECOND, parent_id="ACM-3", external_ref=None),
     "transition_issue": alice.moves("done"),
     "assign_issue": alice.assigns("agent:agent", SECOND),

@@ -8,7 +8,7 @@ no mocks. Every scenario begins with a company, two people and two agents who ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -25,7 +25,7 @@ E = TypeVar("E", bound=Event)
 R = TypeVar("R", bound=LedgerError)
 
 START = datetime(2026, 4, 12, 17, 0, tzinfo=UTC)
-"""When position 0 was; each event is a minute after the one before."""
+"""When position 0 was; each event is a minute after the one before, or after `later`."""
 
 
 def an_id(number: int) -> str:
@@ -42,15 +42,30 @@ NOBODYS = an_id(999)
 
 
 class FromNothing(dict[FactKey, Any]):
-    """Facts before the first event: there is no such thing, whatever is asked."""
+    """Facts before the first event: there is no such thing, whatever is asked.
+
+    What an agent might claim is every issue, by priority, then by age, but for those passed over.
+    """
+
+    def __init__(self, issues: Callable[[], list[Issue]] = list) -> None:
+        """`issues` are those of now, oldest first."""
+        super().__init__()
+        self._issues = issues
 
     def __contains__(self, key: object) -> bool:
         """Everything is known."""
         return True
 
-    def __missing__(self, key: FactKey) -> None:
+    def __missing__(self, key: FactKey) -> Any:
         """And it is nothing."""
-        return None
+        if key[0] != "claimable":
+            return None
+        found = [issue for issue in self._issues() if issue.id not in key[2:]]
+        return tuple(issue.id for issue in sorted(found, key=_urgency))
+
+
+def _urgency(issue: Issue) -> int:
+    return -("none", "low", "medium", "high", "urgent").index(issue.priority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,70 @@ class Caller:
         named: dict[str, Any] = {"names_run": True, **more}
         return self(c.CheckOutIssue, issue=issue, agent_id=agent_id, run_id=run, **named)
 
+    def claims_next(self, agent: str | None = None, run: str = RUN, **more: Any) -> c.Command:
+        """Takes the best issue there is, an agent for itself."""
+        return self(c.ClaimNextIssue, agent_id=agent or self.actor.id, run_id=run, **more)
+
+    def renews(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Renews the lease on an issue."""
+        return self(c.RenewLease, issue=issue, **more)
+
+    def expires(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Puts an issue back whose lease ran out."""
+        return self(c.ExpireLease, issue=issue, **more)
+
+    def submits(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Submits an issue."""
+        return self(c.SubmitIssue, issue=issue, **more)
+
+    def accepts(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Accepts submitted work."""
+        return self(c.AcceptIssue, issue=issue, **more)
+
+    def rejects(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Rejects submitted work."""
+        return self(c.RejectIssue, issue=issue, **more)
+
+    def fails(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Fails an issue."""
+        return self(c.FailIssue, issue=issue, **more)
+
+    def hands_off(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Hands an issue off."""
+        return self(c.HandOffIssue, issue=issue, **more)
+
+    def takes_over(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Takes over what was handed off."""
+        return self(c.TakeOverIssue, issue=issue, **more)
+
+    def cancels(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Cancels an issue."""
+        return self(c.CancelIssue, issue=issue, **more)
+
+    def closes(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Closes an issue."""
+        return self(c.CloseIssue, issue=issue, **more)
+
+    def reopens(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Reopens an issue."""
+        return self(c.ReopenIssue, issue=issue, **more)
+
+    def pauses(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Pauses an issue."""
+        return self(c.PauseIssue, issue=issue, **more)
+
+    def resumes(self, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Resumes an issue."""
+        return self(c.ResumeIssue, issue=issue, **more)
+
+    def budgets(self, per_task_micros: int | None, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Sets what the runs of an issue may spend."""
+        return self(c.SetIssueBudget, issue=issue, per_task_micros=per_task_micros, **more)
+
+    def gives_team(self, team: str, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Assigns an issue to a team's member with the least to do."""
+        return self(c.AssignIssue, issue=issue, team=team, **more)
+
     def releases(self, issue: str = ISSUE, **more: Any) -> c.Command:
         """Releases an issue."""
         return self(c.ReleaseIssue, issue=issue, **more)
@@ -152,6 +231,32 @@ class Caller:
         """Takes a link away."""
         return self(c.UnlinkIssue, issue=issue, link_id=link, **more)
 
+    def progresses(
+        self, message: str = "Half-way.", run: str = RUN, issue: str = ISSUE, **more: Any
+    ) -> c.Command:
+        """Says how far a run is."""
+        return self(c.ReportProgress, issue=issue, run_id=run, message=message, **more)
+
+    def checkpoints(
+        self, checkpoint: str = '{"step":1}', run: str = RUN, issue: str = ISSUE, **more: Any
+    ) -> c.Command:
+        """Saves a checkpoint."""
+        return self(c.SaveCheckpoint, issue=issue, run_id=run, checkpoint=checkpoint, **more)
+
+    def retains(
+        self, url: str = "https://example.com/w", run: str = RUN, issue: str = ISSUE, **more: Any
+    ) -> c.Command:
+        """Says where a run's workspace is kept."""
+        return self(c.RetainWorkspace, issue=issue, run_id=run, workspace_url=url, **more)
+
+    def finishes(self, run: str = RUN, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Finishes a run."""
+        return self(c.FinishRun, issue=issue, run_id=run, **more)
+
+    def gives_up(self, run: str = RUN, issue: str = ISSUE, **more: Any) -> c.Command:
+        """Gives a run up."""
+        return self(c.FailRun, issue=issue, run_id=run, **more)
+
     def reports(self, run: str = RUN, issue: str = ISSUE, **more: Any) -> c.Command:
         """Reports what a run used."""
         used = {"provider": "anthropic", "model": "opus", **more}
@@ -183,7 +288,25 @@ class Caller:
         """Takes an entry off the lists."""
         return self(c.ArchiveEntry, kind=kind, entry=entry, **more)
 
+    def pauses_agent(self, agent: str = ENTRY, **more: Any) -> c.Command:
+        """Lets an agent take no more work."""
+        return self(c.PauseAgent, agent=agent, **more)
+
+    def resumes_agent(self, agent: str = ENTRY, **more: Any) -> c.Command:
+        """Lets an agent take work again."""
+        return self(c.ResumeAgent, agent=agent, **more)
+
+    def budgets_agent(
+        self, monthly_micros: int | None, agent: str = ENTRY, **more: Any
+    ) -> c.Command:
+        """Sets what an agent may spend in a month."""
+        return self(c.SetAgentBudget, agent=agent, monthly_micros=monthly_micros, **more)
+
     # ── company ──
+
+    def budgets_company(self, monthly_micros: int | None, **more: Any) -> c.Command:
+        """Sets what the company may spend in a month."""
+        return self(c.SetCompanyBudget, monthly_micros=monthly_micros, **more)
 
     def begins(self, workflow: str = "default", **more: Any) -> c.Command:
         """Begins a company."""
@@ -228,10 +351,10 @@ reviewer = Caller(Actor("agent", "reviewer"), Role.AGENT)
 
 
 class Scenario:
-    """What has happened so far, in one company."""
+    """What has happened so far, in one company; the time is that of the last event, or later."""
 
     def __init__(self) -> None:
-        self.known = Known(FromNothing(), {})
+        self.known = Known(FromNothing(self.issues), {}, START)
         self.recorded: list[Recorded] = []
 
     def given(self, *commands: c.Command, on_behalf_of: Actor | None = None) -> Self:
@@ -261,13 +384,23 @@ class Scenario:
             correlation_id=None,
             causation_id=None,
             run_id=None,
-            recorded_at=START + timedelta(minutes=position),
+            recorded_at=self.known.now + timedelta(minutes=1),
             occurred_at=None,
             via="test",
         )
+        self.known.now = recorded.recorded_at
         self.known.record(recorded)
         self.recorded.append(recorded)
         return recorded
+
+    def later(self, **duration: float) -> Self:
+        """Lets time pass: `later(minutes=15)`."""
+        self.known.now += timedelta(**duration)
+        return self
+
+    def issues(self) -> list[Issue]:
+        """Every issue, deleted or not, oldest first."""
+        return [state for key, state in self.known.staged.items() if key[0] == "issue"]
 
     def when(self, command: c.Command) -> Answer:
         """Decides one command, without carrying it out."""

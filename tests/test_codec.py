@@ -7,7 +7,7 @@ field or a hash changed is right, and the change is wrong: a new shape is a new 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ledger.actors import Actor
 from ledger.codec import MAX_INT, canonical, data_hash, decode, encode, leaf, timestamp
@@ -25,25 +26,55 @@ from ledger.database import connect
 from ledger.events import EVENT_TYPES, Event, IssueCommented, Json, KeyRevoked, Recorded
 from tests.scenario import an_id
 
+MOVED = "from_status to_status reason"
+BUDGET_SET = "from_micros to_micros"
+BUDGET_REACHED = "month limit_micros spent_micros"
 STORED = {
     "company.created": "name workflow issue_prefix",
+    "company.budget_set": BUDGET_SET,
+    "company.budget_warned": BUDGET_REACHED,
+    "company.budget_exceeded": BUDGET_REACHED,
     "key.created": "role actor name secret_sha256",
     "key.renamed": "from_name to_name",
     "key.revoked": "",
     "directory.entry_created": "kind name slug fields",
     "directory.entry_updated": "kind changes",
     "directory.entry_archived": "kind name",
+    "agent.paused": "name reason",
+    "agent.resumed": "name",
+    "agent.budget_set": BUDGET_SET,
+    "agent.budget_warned": BUDGET_REACHED,
+    "agent.budget_exceeded": BUDGET_REACHED,
     "issue.created": (
         "identifier prefix number title description status priority assignee team_id project_id "
         "goal_id milestone_id parent_id label_ids due_at estimate sort_order billing_code "
-        "external_system external_id"
+        "external_system external_id per_task_micros"
     ),
     "issue.edited": "changes",
-    "issue.transitioned": "from_status to_status reason",
+    "issue.transitioned": MOVED,
+    "issue.submitted": MOVED,
+    "issue.accepted": MOVED,
+    "issue.rejected": MOVED,
+    "issue.failed": MOVED,
+    "issue.cancelled": MOVED,
+    "issue.closed": f"{MOVED} forced",
+    "issue.reopened": MOVED,
+    "issue.handed_off": MOVED,
+    "issue.taken_over": f"{MOVED} from_assignee to_assignee",
+    "issue.paused": MOVED,
+    "issue.interrupted": MOVED,
+    "issue.resumed": MOVED,
+    "issue.blocked": f"{MOVED} blocker_id",
+    "issue.unblocked": f"{MOVED} blocker_id",
+    "issue.budget_set": BUDGET_SET,
+    "issue.budget_warned": BUDGET_REACHED,
+    "issue.budget_exceeded": BUDGET_REACHED,
     "issue.assigned": "from_assignee to_assignee",
     "issue.unassigned": "from_assignee",
     "issue.reassigned": "from_assignee to_assignee from_status to_status reason",
-    "issue.checked_out": "agent_id run_id from_assignee from_status to_status",
+    "issue.checked_out": "agent_id run_id from_assignee from_status to_status lease_seconds",
+    "issue.lease_renewed": "agent_id run_id lease_seconds",
+    "issue.lease_expired": "agent_id run_id from_assignee to_assignee from_status to_status",
     "issue.released": ("agent_id run_id from_assignee to_assignee from_status to_status reason"),
     "issue.commented": "comment_id body",
     "issue.comment_edited": "comment_id body from_position",
@@ -58,9 +89,22 @@ STORED = {
         "issue_id agent_id project_id provider model input_tokens output_tokens cached_tokens "
         "cost_micros"
     ),
-    "run.ended": "issue_id agent_id exit_reason",
+    "run.progressed": "issue_id agent_id message percent",
+    "run.checkpointed": "issue_id agent_id checkpoint",
+    "run.workspace_retained": "issue_id agent_id workspace_url",
+    "run.paused": "issue_id agent_id reason",
+    "run.resumed": "issue_id agent_id",
+    "run.ended": "issue_id agent_id exit_reason exit_details",
 }
-"""Stored name → the fields of its data, in schema_version 1."""
+"""Stored name → the fields of its data, in today's schema_version."""
+
+CAME_LATER: Mapping[str, Sequence[Mapping[str, Json]]] = {
+    "issue.created": [{"per_task_micros": None}],
+    "issue.checked_out": [{"lease_seconds": 24 * 3600}],
+    "run.ended": [{"exit_details": None}],
+}
+"""Stored name → what each schema_version after the first added, and what an older event, which
+knows nothing of it, is read as."""
 
 
 # ── names ──────────────────────────────────────────────────────────────────────────────
@@ -77,15 +121,20 @@ def test_published_fields_never_change(name: str) -> None:
     cls = EVENT_TYPES[name]
 
     assert cls.type == name
-    assert cls.schema_version == 1
+    assert cls.schema_version == 1 + len(CAME_LATER.get(name, []))
     assert [field.name for field in fields(cls)] == STORED[name].split()
 
 
 def test_every_event_is_listed() -> None:
     """A class that is not in the table could be written and never read."""
-    defined = {cls.type for cls in Event.__subclasses__() if cls.__module__ == Event.__module__}
+    defined = {cls.type for cls in _below(Event) if "type" in vars(cls)}
 
     assert defined == EVENT_TYPES.keys()
+
+
+def _below(cls: type[Event]) -> list[type[Event]]:
+    below = [one for one in cls.__subclasses__() if one.__module__ == Event.__module__]
+    return [*below, *(found for one in below for found in _below(one))]
 
 
 def test_an_unknown_name_is_not_read() -> None:
@@ -111,6 +160,8 @@ def _values(hint: Any) -> st.SearchStrategy[Any]:
     match hint:
         case type() if hint is str:
             return texts
+        case type() if hint is bool:
+            return st.booleans()
         case type() if hint is int:
             return whole
         case _ if type(None) in get_args(hint):
@@ -202,6 +253,41 @@ def _arbitrary_data() -> list[bytes]:
 
     collect()
     return found
+
+
+# ── older events ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "schema_version"),
+    [(name, n + 1) for name, added in CAME_LATER.items() for n in range(len(added))],
+)
+def test_an_older_event_is_read_as_one_of_today(name: str, schema_version: int) -> None:
+    """Whatever its fields hold: as it was, and with what was taken for granted in its time.
+
+    Nothing is made up for an event of today that lacks a field.
+    """
+    came_later = {
+        field: value
+        for added in CAME_LATER[name][schema_version - 1 :]
+        for field, value in added.items()
+    }
+
+    @settings(max_examples=60, deadline=None)
+    @for_all(_events(EVENT_TYPES[name]))
+    def upcast(event: Event) -> None:
+        today = orjson.loads(encode(event))
+        older = {field: value for field, value in today.items() if field not in came_later}
+        written = dict(older)
+
+        read = decode(name, schema_version, older)
+
+        assert orjson.loads(encode(read)) == today | came_later
+        assert older == written  # What is stored is not changed by being read.
+        with pytest.raises(ValidationError):
+            decode(name, EVENT_TYPES[name].schema_version, older)
+
+    upcast()
 
 
 # ── hashes ─────────────────────────────────────────────────────────────────────────────

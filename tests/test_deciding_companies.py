@@ -8,6 +8,7 @@ from ledger import events as e
 from ledger.actors import Actor, Role
 from ledger.commands import Command
 from ledger.errors import Forbidden, Invalid, NotFound, Taken
+from ledger.workflow import WORKFLOWS
 from tests.scenario import (
     ENTRY,
     KEY,
@@ -39,12 +40,21 @@ def test_a_company_begins_once() -> None:
     Scenario().given(operator.begins()).when(operator.begins()).then_refused(Taken)
 
 
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_company_chooses_its_workflow(workflow: str) -> None:
+    """Whose first status is that of an issue which says nothing else."""
+    scenario = Scenario().given(operator.begins(workflow), alice.creates())
+
+    assert scenario.company.workflow == workflow
+    assert scenario.issue().status == WORKFLOWS[workflow].initial
+
+
 def test_a_company_chooses_a_workflow_that_there_is() -> None:
     """The refusal points at the field and names those there are."""
     refusal = Scenario().when(operator.begins("chaos")).then_refused(Invalid)
 
     assert refusal.pointer == "/workflow"
-    assert "default" in refusal.message
+    assert all(workflow in refusal.message for workflow in WORKFLOWS)
 
 
 def test_a_key_holds_a_hash_and_never_a_secret() -> None:

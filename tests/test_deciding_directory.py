@@ -242,23 +242,36 @@ def test_a_team_names_its_agents_by_id_or_slug(ref: str) -> None:
     assert listed.fields["agent_ids"] == [OTHER_ENTRY, "coder"]
 
 
+def test_a_project_names_the_agents_that_it_is_for() -> None:
+    """As a team does; one that names nobody is for everybody."""
+    scenario = given(alice.lists("agent", "Carol", OTHER_ENTRY), alice.lists("project", "Apollo"))
+
+    named = scenario.when(alice.changes("project", agent_ids=["carol", "coder", OTHER_ENTRY]))
+
+    assert named.then_only(e.EntryUpdated).changes["agent_ids"] == {
+        "from": None,
+        "to": [OTHER_ENTRY, "coder"],
+    }
+
+
 @pytest.mark.parametrize(
-    ("fields", "pointer"),
+    ("kind", "fields", "pointer"),
     [
-        ({"lead_agent_id": NOBODYS}, "/lead_agent_id"),
-        ({"lead_agent_id": "bob"}, "/lead_agent_id"),
-        ({"agent_ids": ["coder", "nobody"]}, "/agent_ids/1"),
+        ("team", {"lead_agent_id": NOBODYS}, "/lead_agent_id"),
+        ("team", {"lead_agent_id": "bob"}, "/lead_agent_id"),
+        ("team", {"agent_ids": ["coder", "nobody"]}, "/agent_ids/1"),
+        ("project", {"agent_ids": ["coder", "nobody"]}, "/agent_ids/1"),
     ],
 )
-def test_a_team_does_not_name_agents_who_are_not_there(
-    fields: dict[str, Any], pointer: str
+def test_nothing_names_agents_who_are_not_there(
+    kind: str, fields: dict[str, Any], pointer: str
 ) -> None:
     """Neither when it is listed, nor when it changes."""
-    scenario = given(alice.lists("team", "Core"))
+    scenario = given(alice.lists(kind, "Core"))
 
     for asked in (
-        alice.lists("team", "Other", OTHER_ENTRY, **fields),
-        alice.changes("team", ENTRY, **fields),
+        alice.lists(kind, "Other", OTHER_ENTRY, **fields),
+        alice.changes(kind, ENTRY, **fields),
     ):
         assert scenario.when(asked).then_refused(NotFound).pointer == pointer
 

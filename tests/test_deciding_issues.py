@@ -46,6 +46,11 @@ DEFAULT = WORKFLOWS["default"]
 DUE = "2026-05-01T09:00:00.000000Z"
 
 
+def ended(exit_reason: str) -> e.RunEnded:
+    """The end of agent:coder's run."""
+    return e.RunEnded(issue_id=ISSUE, agent_id="coder", exit_reason=exit_reason, exit_details=None)
+
+
 # ── creating ───────────────────────────────────────────────────────────────────────────
 
 
@@ -74,6 +79,7 @@ def test_creating_an_issue_needs_only_a_title() -> None:
         billing_code=None,
         external_system=None,
         external_id=None,
+        per_task_micros=None,
     )
 
 
@@ -88,6 +94,7 @@ def test_creating_an_issue_keeps_every_field_that_was_given() -> None:
         sort_order="1.50",
         billing_code="R-7",
         external_ref=("jira", "ABC-1"),
+        per_task_micros=5_000_000,
     )
 
     created = given().when(asked).then_only(e.IssueCreated)
@@ -103,6 +110,7 @@ def test_creating_an_issue_keeps_every_field_that_was_given() -> None:
         "jira",
         "ABC-1",
     )
+    assert created.per_task_micros == 5_000_000
 
 
 def test_issues_are_numbered_without_gaps() -> None:
@@ -597,7 +605,7 @@ def test_leaving_the_holdable_statuses_ends_the_run(to_status: str) -> None:
 
     moved = scenario.when(coder.moves(to_status)).then(
         e.IssueTransitioned(from_status="in_progress", to_status=to_status, reason=None),
-        e.RunEnded(issue_id=ISSUE, agent_id="coder", exit_reason=to_status),
+        ended(to_status),
     )
 
     issue = moved.issue()
@@ -648,7 +656,7 @@ def test_deleting_an_issue_that_is_worked_on_ends_the_run() -> None:
 
     deleted = scenario.when(alice.deletes()).then(
         e.IssueDeleted(identifier="ACM-1", reason=None),
-        e.RunEnded(issue_id=ISSUE, agent_id="coder", exit_reason="deleted"),
+        ended("deleted"),
     )
 
     assert deleted.issue().deleted_at is not None
@@ -660,13 +668,31 @@ def test_deleting_an_issue_that_is_worked_on_ends_the_run() -> None:
     "asked",
     [
         alice.deletes(),
+        alice.edits(title="Other"),
         alice.moves("done"),
+        alice.submits(),
+        alice.accepts(),
+        alice.rejects(),
+        alice.fails(),
+        alice.hands_off(),
+        alice.takes_over(),
+        alice.cancels(),
+        alice.closes(),
+        alice.reopens(),
+        alice.pauses(),
+        alice.resumes(),
+        alice.budgets(5_000_000),
         alice.assigns("user:bob"),
+        alice.gives_team("team"),
         alice.unassigns(),
         alice.reassigns("user:bob"),
         coder.checks_out(),
+        coder.renews(),
+        alice.expires(),
         alice.releases(),
         alice.comments(),
+        alice.edits_comment(),
+        alice.deletes_comment(),
         alice.labels("bug"),
         alice.unlabels("bug"),
         alice.links("blocked_by"),

@@ -7,7 +7,7 @@ import pytest
 from ledger import events as e
 from ledger.decisions import Decision
 from ledger.decisions.links import INVERSES, LINK_TYPES
-from ledger.errors import Invalid, NotFound, Taken
+from ledger.errors import BlockingCycle, Invalid, NotFound, Taken
 from tests.scenario import (
     ISSUE,
     LINK,
@@ -29,17 +29,32 @@ def three() -> Scenario:
     return given(alice.creates(ISSUE), alice.creates(SECOND), alice.creates(THIRD))
 
 
+def waits(link_type: str, blocker_id: str, identifier: str) -> list[e.IssueBlocked]:
+    """What follows of a link, if it blocks: test_deciding_blocking.py."""
+    if link_type != "blocked_by":
+        return []
+    return [
+        e.IssueBlocked(
+            from_status="todo",
+            to_status="blocked",
+            reason=f"blocked by {identifier}",
+            blocker_id=blocker_id,
+        )
+    ]
+
+
 @pytest.mark.parametrize("link_type", LINK_TYPES)
 @pytest.mark.parametrize("target", [SECOND, "ACM-2", "acm-2"])
 def test_linking_keeps_the_link_in_the_issues_stream(link_type: str, target: str) -> None:
     """Under every type that is kept as it is asked for."""
     answer = three().when(bob.links(link_type, target))
 
-    assert answer.streams == (("issue", ISSUE),)
+    assert set(answer.streams) == {("issue", ISSUE)}
     after = answer.then(
         e.IssueLinked(
             link_id=LINK, link_type=link_type, target_id=SECOND, target_identifier="ACM-2"
-        )
+        ),
+        *waits(link_type, SECOND, "ACM-2"),
     )
     link = after.link()
     assert link is not None
@@ -51,9 +66,10 @@ def test_linking_by_an_inverse_keeps_the_link_at_the_other_issue(asked: str, kep
     """`A blocks B` is `B is blocked_by A`, and it is B whose life it bears on."""
     answer = three().when(bob.links(asked))
 
-    assert answer.streams == (("issue", SECOND),)
+    assert set(answer.streams) == {("issue", SECOND)}
     after = answer.then(
-        e.IssueLinked(link_id=LINK, link_type=kept, target_id=ISSUE, target_identifier="ACM-1")
+        e.IssueLinked(link_id=LINK, link_type=kept, target_id=ISSUE, target_identifier="ACM-1"),
+        *waits(kept, ISSUE, "ACM-1"),
     )
     link = after.link()
     assert link is not None
@@ -96,13 +112,23 @@ def _ends(scenario: Scenario) -> tuple[str, str, str]:
     return link.issue_id, link.link_type, link.target_id
 
 
-@pytest.mark.parametrize("again", [("blocked_by", ISSUE, SECOND), ("tracks", SECOND, ISSUE)])
+@pytest.mark.parametrize("again", [("tracks", ISSUE, SECOND), ("blocked_by", SECOND, ISSUE)])
 def test_another_direction_or_another_type_is_another_link(again: tuple[str, str, str]) -> None:
     """Two issues may be related in several ways."""
-    scenario = three().given(bob.links("blocked_by"), bob.links(*again, link=OTHER_LINK))
+    scenario = three().given(bob.links("tracks"), bob.links(*again, link=OTHER_LINK))
 
     assert scenario.link(LINK) is not None
     assert scenario.link(OTHER_LINK) is not None
+
+
+@pytest.mark.parametrize("again", [("blocked_by", ISSUE, SECOND), ("blocks", SECOND, ISSUE)])
+def test_the_other_direction_of_blocking_is_no_link(again: tuple[str, str, str]) -> None:
+    """In whichever words: two issues that wait for each other wait for ever."""
+    scenario = three().given(bob.links("blocked_by"))
+
+    refusal = scenario.when(bob.links(*again, link=OTHER_LINK)).then_refused(BlockingCycle)
+
+    assert refusal.pointer == "/target_id"
 
 
 @pytest.mark.parametrize("target", [ISSUE, "ACM-1"])
@@ -144,8 +170,11 @@ def test_unlinking_from_either_end(end: str) -> None:
 
     answer = scenario.when(bob.unlinks(issue=end))
 
-    assert answer.streams == (("issue", ISSUE),)
-    after = answer.then(e.IssueUnlinked(link_id=LINK, link_type="blocked_by", target_id=SECOND))
+    assert set(answer.streams) == {("issue", ISSUE)}
+    after = answer.then(
+        e.IssueUnlinked(link_id=LINK, link_type="blocked_by", target_id=SECOND),
+        e.IssueUnblocked(from_status="blocked", to_status="todo", reason=None, blocker_id=SECOND),
+    )
     assert after.link() is None
 
 

@@ -26,6 +26,7 @@ from tests.scenario import (
     ISSUE,
     KEY,
     NOBODYS,
+    OTHER_ENTRY,
     OTHER_RUN,
     RUN,
     SECOND,
@@ -48,7 +49,27 @@ def at_work(*before: Command) -> Scenario:
     return given(alice.creates(), *before, coder.checks_out())
 
 
-HOLDER = {"agent_id": "coder", "run_id": RUN, "since": "2026-04-12T17:07:00.000000Z"}
+def holding(scenario: Scenario) -> list[object]:
+    """What there is of a lease on the issue."""
+    issue = scenario.issue()
+    parts = (
+        issue.holder_agent_id,
+        issue.holder_run_id,
+        issue.held_since,
+        issue.lease_seconds,
+        issue.lease_expires_at,
+        issue.fencing_token,
+    )
+    return [part for part in parts if part is not None]
+
+
+HOLDER = {
+    "agent_id": "coder",
+    "run_id": RUN,
+    "since": "2026-04-12T17:07:00.000000Z",
+    "expires_at": "2026-04-12T17:22:00.000000Z",
+    "fencing_token": 2,
+}
 CURRENT = {
     "id": ISSUE,
     "identifier": "ACM-1",
@@ -56,8 +77,18 @@ CURRENT = {
     "version": 2,
     "assignee": "agent:coder",
     "holder": HOLDER,
+    "paused_at": None,
+    "allowed": {
+        "statuses": list(DEFAULT.steps["in_progress"]),
+        "verbs": ["submit", "fail", "hand_off", "cancel", "close"],
+    },
 }
 """How a refusal tells of the issue that `at_work` makes."""
+
+
+def ended(exit_reason: str) -> e.RunEnded:
+    """The end of agent:coder's run."""
+    return e.RunEnded(issue_id=ISSUE, agent_id="coder", exit_reason=exit_reason, exit_details=None)
 
 
 # ── checkout ───────────────────────────────────────────────────────────────────────────
@@ -75,6 +106,7 @@ def test_checking_out_takes_the_issue_and_begins_a_run() -> None:
             from_assignee=None,
             from_status="todo",
             to_status="in_progress",
+            lease_seconds=900,
         ),
         e.RunStarted(issue_id=ISSUE, agent_id="coder"),
     )
@@ -109,6 +141,11 @@ def test_checking_out_from_a_status_that_does_not_lead_to_work(status: str) -> N
         "version": 1,
         "assignee": None,
         "holder": None,
+        "paused_at": None,
+        "allowed": {
+            "statuses": list(DEFAULT.steps[status]),
+            "verbs": DEFAULT.verbs_from(status),
+        },
     }
 
 
@@ -183,6 +220,7 @@ def test_a_person_sends_an_agent_to_what_is_assigned_elsewhere() -> None:
             from_assignee="agent:reviewer",
             from_status="todo",
             to_status="in_progress",
+            lease_seconds=900,
         ),
         e.RunStarted(issue_id=ISSUE, agent_id="coder"),
     )
@@ -322,13 +360,13 @@ def test_releasing_makes_an_issue_wait_for_anybody(who: Caller) -> None:
                 to_status="todo",
                 reason="Too hard.",
             ),
-            e.RunEnded(issue_id=ISSUE, agent_id="coder", exit_reason="released"),
+            ended("released"),
         )
     )
 
     issue = released.issue()
     assert (issue.status, issue.assignee) == ("todo", None)
-    assert (issue.holder_agent_id, issue.holder_run_id, issue.held_since) == (None, None, None)
+    assert holding(released) == []
     assert released.run().exit_reason == "released"
 
 
@@ -489,13 +527,13 @@ def test_reassigning_in_mid_run_ends_the_run(who: Caller) -> None:
                 to_status="todo",
                 reason="Stuck.",
             ),
-            e.RunEnded(issue_id=ISSUE, agent_id="coder", exit_reason="reassigned"),
+            ended("reassigned"),
         )
     )
 
     issue = moved.issue()
     assert (issue.status, issue.assignee) == ("todo", "agent:reviewer")
-    assert (issue.holder_agent_id, issue.holder_run_id, issue.held_since) == (None, None, None)
+    assert holding(moved) == []
     assert moved.run().exit_reason == "reassigned"
     moved.when(reviewer.checks_out(run=OTHER_RUN)).then_also(e.IssueCheckedOut)
 
@@ -523,7 +561,7 @@ def test_reassigning_a_held_issue_in_review_ends_the_run_alone(status: str) -> N
             to_status=status,
             reason=None,
         ),
-        e.RunEnded(issue_id=ISSUE, agent_id="coder", exit_reason="reassigned"),
+        ended("reassigned"),
     )
 
     assert moved.issue().holder_run_id is None
@@ -545,6 +583,16 @@ def test_another_agent_does_not_reassign_what_is_held() -> None:
         coder.releases(),
         coder.moves("done"),
         coder.moves("blocked"),
+        coder.submits(),
+        coder.fails(),
+        coder.hands_off(),
+        coder.cancels(),
+        coder.closes(),
+        coder.finishes(),
+        coder.gives_up(),
+        coder.gives_up(retry=False),
+        alice.links("blocked_by"),
+        alice.links("blocks", ISSUE, SECOND),
         alice.reassigns("user:bob"),
         alice.deletes(),
     ],
@@ -552,10 +600,43 @@ def test_another_agent_does_not_reassign_what_is_held() -> None:
 )
 def test_a_run_ends_exactly_when_its_issue_is_held_no_longer(asked: Command) -> None:
     """In the same decision: there is no run without an issue, nor a hold without a run."""
-    scenario = at_work().given(asked)
+    scenario = at_work(alice.creates(SECOND)).given(asked)
 
-    assert scenario.issue().holder_run_id is None
+    assert holding(scenario) == []
     assert scenario.run().ended_at == scenario.recorded[-1].at
+    assert scenario.issue().paused_run_id is None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [alice.expires(), reviewer.checks_out(run=OTHER_RUN), reviewer.claims_next(run=OTHER_RUN)],
+    ids=lambda command: command.name,
+)
+def test_a_run_that_let_its_time_pass_ends_when_somebody_says_so(asked: Command) -> None:
+    """And not before: running out of time takes an issue from nobody."""
+    scenario = at_work().later(days=1)
+    assert (scenario.issue().holder_run_id, scenario.run().ended_at) == (RUN, None)
+
+    scenario.given(asked)
+
+    assert scenario.issue().holder_run_id != RUN
+    assert scenario.run().exit_reason == "expired"
+
+
+@pytest.mark.parametrize(
+    ("budget", "asked"),
+    [(None, alice.pauses()), (None, coder.pauses()), (7, coder.reports(cost_micros=7))],
+    ids=["by a person", "by its agent", "by its budget"],
+)
+def test_a_run_that_is_paused_holds_nothing_and_waits_at_its_issue(
+    budget: int | None, asked: Command
+) -> None:
+    """It has not ended: whose agent takes the issue again goes on in it."""
+    scenario = given(alice.creates(per_task_micros=budget), coder.checks_out(), asked)
+
+    assert holding(scenario) == []
+    assert (scenario.run().ended_at, scenario.run().paused_at is None) == (None, False)
+    assert scenario.issue().paused_run_id == RUN
 
 
 @pytest.mark.parametrize(
@@ -564,16 +645,26 @@ def test_a_run_ends_exactly_when_its_issue_is_held_no_longer(asked: Command) -> 
         coder.edits(title="Other"),
         coder.comments(),
         coder.reports(),
+        coder.progresses(),
+        coder.checkpoints(),
+        coder.retains(),
+        coder.renews(),
         coder.moves("in_review"),
+        alice.pauses_agent("coder"),
         alice.labels(ENTRY),
-        alice.links("blocked_by"),
+        alice.links("relates_to"),
+        alice.links("blocks"),
     ],
     ids=lambda command: command.name,
 )
 def test_other_commands_leave_the_holder_at_work(asked: Any) -> None:
     """Writing about an issue takes it from nobody."""
     scenario = given(
-        alice.lists("label", "bug"), alice.creates(), alice.creates(SECOND), coder.checks_out()
+        alice.lists("label", "bug"),
+        alice.lists("agent", "coder", OTHER_ENTRY),
+        alice.creates(),
+        alice.creates(SECOND),
+        coder.checks_out(),
     ).given(asked)
 
     assert scenario.issue().holder_run_id == RUN

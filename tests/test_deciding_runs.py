@@ -9,7 +9,8 @@ import pytest
 
 from ledger import events as e
 from ledger.commands import Command
-from ledger.errors import Forbidden, NotFound
+from ledger.decisions import Decision
+from ledger.errors import Forbidden, LedgerError, NotFound
 from tests.samples import SAMPLES, world
 from tests.scenario import (
     ENTRY,
@@ -142,12 +143,20 @@ def test_nobody_acts_in_a_run_that_is_not_there(who: Caller) -> None:
     at_work().when(who.comments(in_run=OTHER_RUN)).then_refused(NotFound)
 
 
+def told(decision: Decision | LedgerError) -> object:
+    """What a decision comes to, so that two can be compared."""
+    if isinstance(decision, LedgerError):
+        return type(decision), decision.message, decision.facts
+    return decision
+
+
 @pytest.mark.parametrize("name", sorted(SAMPLES.keys() - {"create_company"}))
 def test_whose_run_it_is_is_asked_for_every_command(name: str) -> None:
     """Whatever is done in it, and by whichever role."""
-    asked = replace(SAMPLES[name], in_run=RUN)
+    asked = replace(SAMPLES[name], actor=coder.actor)
 
-    assert world().when(replace(asked, actor=coder.actor)).decision is not None
-    refusal = world().when(asked).then_refused(Forbidden)
+    in_its_run = world().when(replace(asked, in_run=RUN)).decision
+    refusal = world().when(replace(asked, actor=bob.actor, in_run=RUN)).then_refused(Forbidden)
 
+    assert told(in_its_run) == told(world().when(asked).decision)
     assert "coder" in refusal.message

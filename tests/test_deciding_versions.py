@@ -9,7 +9,8 @@ import pytest
 from ledger.commands import Command
 from ledger.decisions import Decision
 from ledger.errors import NotFound, StaleVersion
-from tests.samples import SAMPLES, world, world_for
+from ledger.workflow import WORKFLOWS
+from tests.samples import FINISHED, PAUSED, SAMPLES, world, world_for
 from tests.scenario import (
     ISSUE,
     NOBODYS,
@@ -23,7 +24,9 @@ from tests.scenario import (
 
 
 def version_for(name: str) -> int:
-    """The version of the stream that If-Match is about; 0 for what is not there yet."""
+    """The version of the stream that If-Match is about; 0 for what is not there, or not named."""
+    if name == "claim_next_issue":
+        return 0
     scenario = world_for(name)
     decision = scenario.when(SAMPLES[name]).decision
     assert isinstance(decision, Decision)
@@ -62,6 +65,15 @@ def test_any_other_version_is_stale(name: str, off: int) -> None:
         coder.checks_out(expected_version=7),
         alice.changes("goal", "goal", expected_version=7),
         alice.renames_key(None, expected_version=7),
+        bob.expires(SECOND, expected_version=7),
+        alice.pauses(PAUSED, expected_version=7),
+        alice.resumes(SECOND, expected_version=7),
+        bob.budgets(None, SECOND, expected_version=7),
+        alice.pauses_agent("sleeper", expected_version=7),
+        alice.resumes_agent("agent", expected_version=7),
+        alice.budgets_agent(None, "agent", expected_version=7),
+        alice.budgets_company(None, expected_version=7),
+        bob.accepts(FINISHED, expected_version=7),
     ],
     ids=lambda command: command.name,
 )
@@ -89,8 +101,16 @@ def test_a_stale_version_of_an_issue_tells_how_it_stands() -> None:
             "agent_id": "coder",
             "run_id": RUN,
             "since": "2026-04-12T17:07:00.000000Z",
+            "expires_at": "2026-04-12T17:22:00.000000Z",
+            "fencing_token": 2,
+        },
+        "paused_at": None,
+        "allowed": {
+            "statuses": list(WORKFLOWS["default"].steps["in_progress"]),
+            "verbs": ["submit", "fail", "hand_off", "cancel", "close"],
         },
     }
+    assert refusal.facts["changed_since"] == {"stream_id": ISSUE, "version": 1}
 
 
 def test_of_two_with_the_same_version_one_passes() -> None:
@@ -123,7 +143,12 @@ def test_versions_count_the_events_of_a_stream() -> None:
     [
         bob.edits(NOBODYS, title="x", expected_version=3),
         bob.comments(issue="ACM-9", expected_version=3),
+        bob.submits(NOBODYS, expected_version=3),
+        bob.renews("ACM-9", expected_version=3),
         bob.reports(NOBODYS, expected_version=3),
+        bob.finishes(NOBODYS, expected_version=3),
+        alice.pauses_agent("nobody", expected_version=3),
+        alice.budgets_agent(7, NOBODYS, expected_version=3),
         alice.changes("goal", NOBODYS, expected_version=3),
         alice.archives("goal", NOBODYS, expected_version=3),
         alice.renames_key("x", NOBODYS, expected_version=3),

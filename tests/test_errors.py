@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from ledger import errors
-from ledger.commands import Command
+from ledger.codec import timestamp
+from ledger.commands import Command, IssueCommand
 from ledger.errors import LedgerError
+from ledger.state import Issue
+from ledger.workflow import WORKFLOWS
 from tests.scenario import (
+    ISSUE,
     NOBODYS,
     OTHER_ENTRY,
     OTHER_RUN,
@@ -23,6 +27,7 @@ from tests.scenario import (
     given,
     reviewer,
 )
+from tests.workflows import an_issue, company_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,15 +58,59 @@ def _labelled() -> Scenario:
     )
 
 
+def _blocked() -> Scenario:
+    return given(alice.creates(), alice.creates(SECOND), alice.links("blocked_by"))
+
+
 CORES: dict[type[LedgerError], tuple[Scenario, Command]] = {
     errors.NotFound: (given(), bob.edits(NOBODYS)),
     errors.Forbidden: (given(), bob.deletes()),
     errors.Invalid: (given(alice.creates()), bob.moves("someday")),
     errors.StaleVersion: (given(alice.creates()), bob.edits(expected_version=7)),
     errors.IssueHeld: (given(alice.creates(), coder.checks_out()), reviewer.releases()),
+    errors.NotHeld: (given(alice.creates()), coder.renews()),
+    errors.StaleToken: (
+        given(alice.creates(), coder.checks_out(), alice.releases()),
+        coder.comments(fencing_token=2),
+    ),
+    errors.RunOver: (
+        given(alice.creates(), coder.checks_out(), coder.releases()),
+        coder.progresses(),
+    ),
     errors.AssignedElsewhere: (
         given(alice.creates(), alice.assigns("user:bob")),
         coder.checks_out(),
+    ),
+    errors.IssuePaused: (given(alice.creates(), alice.pauses()), coder.checks_out()),
+    errors.IssueBlocked: (_blocked(), coder.checks_out()),
+    errors.IssueFrozen: (
+        an_issue("ca", "done"),
+        alice.edits(title="Other"),
+    ),
+    errors.AgentPaused: (
+        given(
+            alice.lists("agent", "coder", OTHER_ENTRY),
+            alice.pauses_agent("coder"),
+            alice.creates(),
+        ),
+        alice.checks_out(agent="coder"),
+    ),
+    errors.BudgetExceeded: (
+        given(alice.creates(per_task_micros=7), coder.checks_out(), coder.reports(cost_micros=7)),
+        coder.checks_out(),
+    ),
+    errors.BudgetLocked: (
+        given(alice.creates(per_task_micros=7), coder.checks_out()),
+        alice.budgets(6),
+    ),
+    errors.NothingToClaim: (given(), coder.claims_next()),
+    errors.NobodyAvailable: (
+        given(alice.lists("team", "Core"), alice.creates()),
+        alice.gives_team("core"),
+    ),
+    errors.TeamWithoutLead: (
+        company_of("crews", alice.lists("team", "Core"), alice.creates()),
+        alice.edits(team_id="core"),
     ),
     errors.StatusNotExpected: (
         given(alice.creates()),
@@ -75,6 +124,8 @@ CORES: dict[type[LedgerError], tuple[Scenario, Command]] = {
         bob.edits(parent_id=SECOND),
     ),
     errors.HierarchyTooDeep: (_deep(), bob.edits(parent_id=an_id(201))),
+    errors.BlockingCycle: (_blocked(), alice.links("blocks", link=an_id(32))),
+    errors.DependentsOpen: (_blocked(), alice.closes(SECOND)),
     errors.TooMany: (_labelled(), bob.labels(an_id(200))),
 }
 """Each refusal of the core, with a scenario in which it is the answer."""
@@ -141,24 +192,63 @@ def test_the_docstring_draws_the_tree() -> None:
         (given(alice.creates(), coder.checks_out()), reviewer.moves("done")),
         (given(alice.creates(), coder.checks_out()), alice.assigns("user:bob")),
         (given(alice.creates(), coder.checks_out()), alice.unassigns()),
-        CORES[errors.AssignedElsewhere],
-        CORES[errors.StatusNotExpected],
-        CORES[errors.TransitionNotAllowed],
-        CORES[errors.HierarchyCycle],
-        CORES[errors.HierarchyTooDeep],
-        CORES[errors.TooMany],
+        *(
+            pytest.param(*CORES[error], id=error.__name__)
+            for error in CORES
+            if issubclass(error, errors.Refused) and isinstance(CORES[error][1], IssueCommand)
+        ),
         CORES[errors.StaleVersion],
         (given(alice.creates(), alice.lists("goal", "x", OTHER_ENTRY)), bob.moves("handoff")),
     ],
 )
-def test_a_refusal_about_an_issue_tells_how_it_stands(scenario: Scenario, asked: Command) -> None:
-    """Status, version, assignee and holder: an agent decides anew without asking again."""
+def test_a_refusal_about_an_issue_tells_how_it_stands(
+    scenario: Scenario, asked: IssueCommand
+) -> None:
+    """Status, version, owner, lease and ways on: an agent decides anew without asking again."""
     refusal = scenario.when(asked).decision
 
     assert isinstance(refusal, LedgerError)
-    current, issue = refusal.facts.get("current"), scenario.issue()
-    assert current is not None
-    assert current.keys() == {"id", "identifier", "status", "version", "assignee", "holder"}
-    assert (current["id"], current["status"]) == (issue.id, issue.status)
-    assert (current["version"], current["assignee"]) == (issue.version, issue.assignee)
-    assert (current["holder"] is None) == (issue.holder_run_id is None)
+    issue = scenario.issue(asked.issue)
+    assert refusal.facts["current"] == {
+        "id": issue.id,
+        "identifier": issue.identifier,
+        "status": issue.status,
+        "version": issue.version,
+        "assignee": issue.assignee,
+        "holder": _holder(issue),
+        "paused_at": issue.paused_at and timestamp(issue.paused_at),
+        "allowed": _ways_on(scenario, issue),
+    }
+
+
+def _holder(issue: Issue) -> dict[str, object] | None:
+    if issue.holder_run_id is None:
+        return None
+    assert issue.held_since is not None
+    assert issue.lease_expires_at is not None
+    return {
+        "agent_id": issue.holder_agent_id,
+        "run_id": issue.holder_run_id,
+        "since": timestamp(issue.held_since),
+        "expires_at": timestamp(issue.lease_expires_at),
+        "fencing_token": issue.fencing_token,
+    }
+
+
+def _ways_on(scenario: Scenario, issue: Issue) -> dict[str, list[str]]:
+    workflow = WORKFLOWS[scenario.company.workflow]
+    return {
+        "statuses": list(workflow.steps[issue.status]),
+        "verbs": [
+            verb for verb, way in workflow.verbs.items() if issue.status in way.from_statuses
+        ],
+    }
+
+
+def test_a_refusal_that_depends_on_what_changed_says_where_to_look() -> None:
+    """Since which version of which stream: the edge adds the events themselves."""
+    for error, version in ((errors.StaleVersion, 7), (errors.StaleToken, 2)):
+        scenario, asked = CORES[error]
+        refusal = scenario.when(asked).then_refused(error)
+
+        assert refusal.facts["changed_since"] == {"stream_id": ISSUE, "version": version}

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -29,14 +30,16 @@ from ledger.committer import Bounds
 from ledger.database import connect
 from ledger.errors import LedgerError
 from ledger.events import EVENT_TYPES, CostReported, Json
+from ledger.ids import new_id
+from ledger.known import FactKey
 from ledger.submission import Outcome, Provenance, Submission
 from projections.projector import step
 from projections.shadow import TEMPORARY, Shadow
 from projections.verify import verify
 from tests import arbitrary
-from tests.arbitrary import ELSEWHERE, Batch, beginnings
+from tests.arbitrary import ELSEWHERE, KEYS, Batch, beginnings, endings
 from tests.conftest import NewDatabase
-from tests.scenario import alice, an_id, bob
+from tests.scenario import alice, an_id, bob, coder
 
 Answer: TypeAlias = Outcome | LedgerError
 Played: TypeAlias = list[Answer]
@@ -81,13 +84,33 @@ class Workers:
 
     async def begin(self) -> None:
         """Carries out what every company begins with, one command after the other."""
-        answers = await self.at_once([[command] for command in beginnings()])
+        await self.accepted(beginnings())
+        await self.later(2)
+        await self.accepted(endings())
+
+    async def accepted(self, asked: Sequence[Command]) -> None:
+        """Carries out commands that nothing speaks against."""
+        answers = await self.at_once([[command] for command in asked])
         assert [a for a in answers if isinstance(a, LedgerError)] == []
+
+    async def later(self, seconds: int) -> None:
+        """Lets the company's time pass, which is never earlier than its last event.
+
+        So something happens in the end, or the head of the log would say what the log does not.
+        """
+        connection = await connect(self.url)
+        try:
+            await connection.execute(_LATER, self.company, timedelta(seconds=seconds))
+        finally:
+            await connection.close()
+        await self.accepted([alice.renames_key(f"then {seconds} {new_id()}", KEYS[0])])
 
     async def play(self, script: Sequence[Batch], shadow: Shadow | None = None) -> list[Played]:
         """Plays a script, batch by batch, while a rebuild follows page by page."""
         played = []
         for batch in script:
+            if batch.later:
+                await self.later(batch.later)
             played.append(await self.at_once(batch.submissions, batch.worker, batch.provenance))
             if shadow is not None and batch.rebuild:
                 await shadow.page(self.company)
@@ -97,6 +120,10 @@ class Workers:
         """The whole log."""
         return [stored async for stored in log.walk(self.ledgers[0].readers, self.company)]
 
+
+_LATER = """
+UPDATE company_heads SET last_at = greatest(clock_timestamp(), last_at) + $2 WHERE company_id = $1
+"""
 
 NewWorkers = Callable[[], Coroutine[Any, Any, Workers]]
 
@@ -115,7 +142,11 @@ async def new_workers(new_database: NewDatabase) -> AsyncIterator[NewWorkers]:
 
 
 async def for_all_scripts(
-    law: Callable[[list[Batch]], Coroutine[Any, Any, None]], examples: int, batches: int
+    law: Callable[[list[Batch]], Coroutine[Any, Any, None]],
+    examples: int,
+    batches: int,
+    *,
+    claims_apart: bool = False,
 ) -> None:
     """Holds a law for arbitrary scripts; the examples run on this loop, Hypothesis beside it.
 
@@ -129,7 +160,7 @@ async def for_all_scripts(
         print_blob=True,
         phases=(Phase.explicit, Phase.reuse, Phase.generate),
     )
-    @for_all(arbitrary.scripts(batches))
+    @for_all(arbitrary.scripts(batches, claims_apart=claims_apart))
     def example(script: list[Batch]) -> None:
         asyncio.run_coroutine_threadsafe(law(script), loop).result()
 
@@ -189,7 +220,11 @@ def _told(answer: Answer) -> object:
 
 
 async def test_batches_caches_and_neighbours_change_no_answer(new_database: NewDatabase) -> None:
-    """Together at a process that remembers, or alone at one that knows nothing: the same."""
+    """Together at a process that remembers, or alone at one that knows nothing: the same.
+
+    What there is to claim is surveyed before a batch: that a team has changed, or a blocker has
+    ended, is seen by the next one. So claims come together, but with no others.
+    """
     url = await new_database()
     forgetful = Bounds(cached_facts=0)
     async with open_ledger(url) as warm, open_ledger(url, bounds=forgetful) as cold:
@@ -200,12 +235,15 @@ async def test_batches_caches_and_neighbours_change_no_answer(new_database: NewD
             await together.begin()
             await alone.begin()
             for batch in script:
+                if batch.later:
+                    await together.later(batch.later)
+                    await alone.later(batch.later)
                 answers = await together.at_once(batch.submissions, 0, batch.provenance)
                 for submission, answer in zip(batch.submissions, answers, strict=True):
                     (again,) = await alone.at_once([submission], 0, batch.provenance)
                     assert _told(again) == _told(answer)
 
-        await for_all_scripts(law, examples=25, batches=12)
+        await for_all_scripts(law, examples=25, batches=12, claims_apart=True)
 
 
 async def the_log_is_whole(workers: Workers) -> None:
@@ -225,17 +263,22 @@ async def the_log_is_whole(workers: Workers) -> None:
 async def a_batch_is_one_transaction(workers: Workers, played: list[Played]) -> None:
     """What arrives at once is written at once: Postgres has nothing against what was decided.
 
-    A batch that it refuses is run again, submission by submission, at times of their own; and
-    what it refuses of a batch it refuses of a rebuild's page, where there is no second try.
+    A batch that it refuses is run again, submission by submission, in transactions of their own;
+    and what it refuses of a batch it refuses of a rebuild's page, where there is no second try.
     """
-    times = [stored.recorded.recorded_at for stored in await workers.recorded()]
+    connection = await connect(workers.url)
+    try:
+        rows = await connection.fetch(_TRANSACTIONS, workers.company)
+    finally:
+        await connection.close()
+    transactions = [row["transaction"] for row in rows]
     for answers in played:
         written = [
             range(answer.position - sum(r.appended for r in answer.results), answer.position)
             for answer in answers
             if isinstance(answer, Outcome)
         ]
-        assert len({times[place] for places in written for place in places}) <= 1
+        assert len({transactions[place] for places in written for place in places}) <= 1
 
 
 async def the_tables_are_what_the_log_says(workers: Workers) -> None:
@@ -245,22 +288,50 @@ async def the_tables_are_what_the_log_says(workers: Workers) -> None:
         fold.add(stored.recorded)
         if isinstance(stored.recorded.event, CostReported):
             spent += stored.recorded.event.cost_micros
-    folded: dict[str, dict[str, dict[str, Any]]] = {}
-    for state in fold.states():
-        folded.setdefault(state["kind"], {})[state["id"]] = state
 
     connection = await connect(workers.url)
     try:
-        await _agree(connection, workers.company, folded)
+        await _agree(connection, workers.company, _folded(fold))
+        await _what_is_loaded_agrees(connection, workers.company, fold)
         total = "SELECT coalesce(sum(cost_micros), 0)::bigint FROM runs WHERE company_id = $1"
         assert await connection.fetchval(total, workers.company) == spent
+        of_issues = """
+            SELECT coalesce(sum(spent_micros), 0)::bigint FROM spending
+            WHERE company_id = $1 AND scope = $2
+        """
+        for scope in ("issue", "agent", "company"):
+            assert await connection.fetchval(of_issues, workers.company, scope) == spent, scope
     finally:
         await connection.close()
 
 
+def _folded(fold: Fold) -> dict[str, dict[str, dict[str, Any]]]:
+    """Kind → id → what a fold says of it: what is shown, and the fields of its state."""
+    folded: dict[str, dict[str, dict[str, Any]]] = {}
+    for shown in fold.states():
+        folded.setdefault(shown["kind"], {})[shown["id"]] = shown
+    for (kind, *names), state in fold.known.staged.items():
+        if kind == "spent":
+            folded.setdefault(kind, {})["/".join(names)] = {"spent_micros": state}
+        elif kind == "lease":
+            folded.setdefault(kind, {})["/".join(names)] = _fields_of(state)
+        elif kind in _QUERIES and state is not None and state.id in folded.get(kind, {}):
+            folded[kind][state.id].update(_fields_of(state))
+    return folded
+
+
+def _fields_of(state: Any) -> dict[str, Any]:
+    return {field.name: getattr(state, field.name) for field in fields(state)}
+
+
+_TRANSACTIONS = """
+SELECT xmin::text AS transaction FROM events WHERE company_id = $1 ORDER BY position
+"""
 _ISSUES = """
 SELECT issue_id::text AS id, identifier, version, title, description, status, assignee,
-       holder_run_id::text AS run_id, parent_id::text, label_ids::text[], comment_count
+       holder_agent_id, holder_run_id::text, held_since, lease_seconds, lease_expires_at,
+       fencing_token, paused_at, paused_run_id::text, blocked_from, run_count, per_task_micros,
+       team_id::text, parent_id::text, label_ids::text[], comment_count, started_at, completed_at
 FROM issues WHERE company_id = $1 AND deleted_at IS NULL
 """
 _COMMENTS = """
@@ -272,29 +343,80 @@ SELECT link_id::text AS id, issue_id::text, link_type, target_id::text
 FROM links WHERE company_id = $1
 """
 _RUNS = """
-SELECT run_id::text AS id, version, issue_id::text, agent_id, exit_reason, cost_micros
+SELECT run_id::text AS id, version, issue_id::text, agent_id, paused_at, ended_at, exit_reason,
+       exit_details, progress_message, progress_percent, progressed_at, checkpoint_position,
+       checkpointed_at, workspace_url, input_tokens, output_tokens, cached_tokens, cost_micros
 FROM runs WHERE company_id = $1
 """
+_LEASES = """
+SELECT issue_id::text || '/' || fencing_token AS id, issue_id::text, fencing_token, run_id::text,
+       agent_id, lease_seconds, acquired_at, expires_at, ended_at, ended_by
+FROM leases WHERE company_id = $1
+"""
+_SPENDING = """
+SELECT concat_ws('/', scope, scope_id, month) AS id, spent_micros
+FROM spending WHERE company_id = $1
+"""
 _ENTRIES = """
-SELECT entry_id::text AS id, version, name, slug FROM directory WHERE company_id = $1
+SELECT entry_id::text AS id, version, name, slug, fields FROM directory WHERE company_id = $1
 """
 _KEYS = """
 SELECT key_id::text AS id, version, role, actor, name FROM api_keys WHERE company_id = $1
 """
+_COMPANIES = """
+SELECT company_id::text AS id, version, name, workflow, issue_prefix, monthly_micros
+FROM companies WHERE company_id = $1
+"""
 _QUERIES = {
+    "company": _COMPANIES,
     "issue": _ISSUES,
     "comment": _COMMENTS,
     "link": _LINKS,
     "run": _RUNS,
+    "lease": _LEASES,
+    "spent": _SPENDING,
     "entry": _ENTRIES,
     "key": _KEYS,
 }
 _HELD = """
-SELECT count(*) FROM issues AS i FULL JOIN (
-    SELECT * FROM runs WHERE company_id = $1 AND ended_at IS NULL
-) AS r ON i.company_id = $1 AND i.holder_run_id = r.run_id
-WHERE (i.company_id = $1 AND i.holder_run_id IS NOT NULL AND r.run_id IS NULL)
-   OR (r.run_id IS NOT NULL AND (i.issue_id IS NULL OR i.issue_id <> r.issue_id))
+SELECT r.run_id, r.issue_id
+FROM runs AS r
+WHERE r.company_id = $1
+  AND r.ended_at IS NULL
+  AND ARRAY(
+      SELECT i.issue_id FROM issues AS i
+      WHERE i.company_id = $1
+        AND CASE WHEN r.paused_at IS NULL THEN i.holder_run_id ELSE i.paused_run_id END = r.run_id
+  ) IS DISTINCT FROM ARRAY[r.issue_id]
+UNION ALL
+SELECT i.holder_run_id, i.issue_id
+FROM issues AS i
+WHERE i.company_id = $1
+  AND i.holder_run_id IS NOT NULL
+  AND NOT EXISTS (
+      SELECT FROM runs AS r
+      WHERE r.company_id = $1 AND r.run_id = i.holder_run_id
+        AND r.ended_at IS NULL AND r.paused_at IS NULL
+  )
+UNION ALL
+SELECT i.paused_run_id, i.issue_id
+FROM issues AS i
+WHERE i.company_id = $1
+  AND i.paused_run_id IS NOT NULL
+  AND NOT EXISTS (
+      SELECT FROM runs AS r
+      WHERE r.company_id = $1 AND r.run_id = i.paused_run_id
+        AND r.ended_at IS NULL AND r.paused_at IS NOT NULL
+  )
+"""
+_LEASED = """
+SELECT coalesce(i.issue_id, l.issue_id) AS issue_id
+FROM (SELECT * FROM issues WHERE company_id = $1 AND fencing_token IS NOT NULL) AS i
+FULL JOIN (SELECT * FROM leases WHERE company_id = $1 AND ended_at IS NULL) AS l
+  ON l.issue_id = i.issue_id AND l.fencing_token = i.fencing_token
+WHERE (l.run_id, l.agent_id, l.lease_seconds, l.acquired_at, l.expires_at)
+      IS DISTINCT FROM
+      (i.holder_run_id, i.holder_agent_id, i.lease_seconds, i.held_since, i.lease_expires_at)
 """
 
 
@@ -304,12 +426,32 @@ async def _agree(
     folded: dict[str, dict[str, dict[str, Any]]],
 ) -> None:
     for kind, query in _QUERIES.items():
-        rows = {row["id"]: dict(row) for row in await connection.fetch(query, company)}
+        rows = [dict(row) for row in await connection.fetch(query, company)]
+        found = {row.pop("id"): row for row in rows}
         states = folded.get(kind, {})
-        assert rows.keys() == states.keys(), kind
-        for one, row in rows.items():
-            assert row == {name: states[one][name] for name in row}, kind
-    assert await connection.fetchval(_HELD, company) == 0, "a run and a hold without each other"
+        assert found.keys() == states.keys(), kind
+        for one, row in found.items():
+            assert row == {name: _listed(states[one][name]) for name in row}, kind
+    assert await connection.fetch(_HELD, company) == [], "a run and an issue without each other"
+    assert await connection.fetch(_LEASED, company) == [], "a hold that is not its lease"
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+async def _what_is_loaded_agrees(
+    connection: asyncpg.Connection[Any], company: str, fold: Fold
+) -> None:
+    """Whoever remembers nothing decides from what whoever remembers everything decides from."""
+    by_kind: dict[str, list[FactKey]] = {}
+    for key in fold.known.staged:
+        by_kind.setdefault(key[0], []).append(key)
+    for model in MODELS.inline:
+        for kind in model.loads & by_kind.keys():
+            loaded = await model.load(connection, company, kind, by_kind[kind])
+            for key in by_kind[kind]:
+                assert (loaded.get(key) or None) == (fold.known.staged[key] or None), key
 
 
 async def rebuilt_equals_live(workers: Workers, paged: Shadow | None = None) -> None:
@@ -355,7 +497,7 @@ async def test_a_company_begins_with_every_type_of_event(new_workers: NewWorkers
     await rebuilt_equals_live(workers)
 
 
-ONE, TWO, NEW = an_id(1), an_id(2), an_id(5)
+ONE, TWO, NEW, OTHER = an_id(1), an_id(2), an_id(5), an_id(6)
 GOAL, MOON = arbitrary.ENTRIES["goal"]
 JIRA: dict[str, Json] = {"system": "jira", "id": "1"}
 BEADS: dict[str, Json] = {"system": "beads", "id": "1"}
@@ -408,23 +550,95 @@ HANDOVERS: dict[str, list[Command]] = {
 }
 
 
+NEW_RUN = an_id(15)
+SEQUELS: dict[str, list[Command]] = {
+    "a cost of a run": [
+        alice.creates(NEW),
+        coder.checks_out("ACM-3", run=NEW_RUN),
+        coder.reports(NEW_RUN, "ACM-3", cost_micros=7),
+    ],
+    "the end of a budget": [
+        alice.creates(NEW, per_task_micros=7),
+        coder.checks_out("ACM-3", run=NEW_RUN),
+        coder.reports(NEW_RUN, "ACM-3", cost_micros=7),
+        alice.budgets(None, "ACM-3"),
+        coder.checks_out("ACM-3", run=NEW_RUN),
+        coder.finishes(NEW_RUN, "ACM-3"),
+    ],
+    "a blocker that ends": [
+        alice.creates(NEW),
+        coder.checks_out("ACM-3", run=NEW_RUN),
+        alice.creates(OTHER),
+        alice.links("blocks", "ACM-3", "ACM-4", an_id(33)),
+        alice.moves("done", "ACM-4"),
+    ],
+    "an issue to claim": [
+        alice.creates(NEW),
+        coder.claims_next(run=NEW_RUN),
+        coder.finishes(NEW_RUN, NEW),
+    ],
+    "a link that goes": [
+        alice.creates(NEW),
+        alice.links("blocked_by", "ACM-3", "ACM-1", an_id(33)),
+        alice.unlinks(an_id(33), "ACM-3"),
+    ],
+    "a row of blockers": [
+        alice.creates(NEW),
+        alice.links("blocks", "ACM-3", "ACM-2", an_id(33)),
+        alice.creates(OTHER),
+        alice.links("blocked_by", "ACM-4", "ACM-3", an_id(34)),
+        alice.deletes("ACM-4"),
+    ],
+    "the agent of a team": [
+        alice.lists("agent", "Carol", an_id(97)),
+        alice.lists("team", "Core", an_id(98), agent_ids=["carol"]),
+        alice.creates(NEW),
+        alice.gives_team("core", "ACM-3"),
+        alice.checks_out("ACM-3", "carol", NEW_RUN),
+        alice.pauses("ACM-3"),
+        alice.reassigns("user:bob", "ACM-3"),
+    ],
+    "a comment on a comment": [
+        alice.creates(NEW),
+        alice.comments("First", an_id(29), "ACM-3"),
+        alice.edits_comment("Second", an_id(29), "ACM-3"),
+        alice.deletes_comment(an_id(29), "ACM-3"),
+    ],
+}
+
+
 async def test_what_one_gives_up_another_takes_at_once(
     new_workers: NewWorkers, subtests: pytest.Subtests
 ) -> None:
     """In one submission, in one batch, and in one page of a rebuild."""
     for name, asked in HANDOVERS.items():
-        for worker, submissions in enumerate(([asked], [[command] for command in asked])):
-            with subtests.test(name, together=worker == 0):
-                workers = await new_workers()
-                await workers.begin()
-                await workers.at_once([[alice.lists("goal", "Moon", MOON)]])
-                shadow = await Shadow.open(workers.url, TEMPORARY, MODELS)
-                try:
-                    await shadow.catch_up(workers.company)
-                    answers = await workers.at_once(submissions, worker)
-                    assert [one for one in answers if isinstance(one, LedgerError)] == []
-                    await a_batch_is_one_transaction(workers, [answers])
-                    await the_tables_are_what_the_log_says(workers)
-                    await rebuilt_equals_live(workers, shadow)
-                finally:
-                    await shadow.close()
+        for together in (True, False):
+            with subtests.test(name, together=together):
+                await all_at_once(asked, await new_workers(), together)
+
+
+async def test_what_one_makes_another_goes_on_from_at_once(
+    new_workers: NewWorkers, subtests: pytest.Subtests
+) -> None:
+    """By a name that nobody had before: what it takes to decide was not there to be loaded."""
+    for name, asked in SEQUELS.items():
+        for together in (True, False):
+            with subtests.test(name, together=together):
+                await all_at_once(asked, await new_workers(), together)
+
+
+async def all_at_once(asked: list[Command], workers: Workers, together: bool) -> None:
+    """Carries out commands in one batch, as one submission or several; and all laws hold."""
+    await workers.begin()
+    await workers.accepted([alice.lists("goal", "Moon", MOON)])
+    shadow = await Shadow.open(workers.url, TEMPORARY, MODELS)
+    try:
+        await shadow.catch_up(workers.company)
+        submissions = [asked] if together else [[command] for command in asked]
+        answers = await workers.at_once(submissions, worker=0 if together else 1)
+        assert [one for one in answers if isinstance(one, LedgerError)] == []
+        await a_batch_is_one_transaction(workers, [answers])
+        await the_tables_are_what_the_log_says(workers)
+        await rebuilt_equals_live(workers, shadow)
+    finally:
+        await shadow.close()
