@@ -249,6 +249,26 @@ async def test_a_deleted_issue_is_gone(owner: Client) -> None:
     assert again.json["identifier"] == "ACM-2"
 
 
+async def test_an_issue_that_moves_to_another_team_keeps_its_identifier(owner: Client) -> None:
+    """Its number is never given out again, neither where it came from nor where it went."""
+    for name, prefix in (("One", "ONE"), ("Two", "TWO")):
+        await owner.post("teams", {"name": name, "issue_prefix": prefix})
+    made = (await owner.post("issues", {"title": "x", "team_id": "one"})).json
+    assert made["identifier"] == "ONE-1"
+    two = (await owner.get("teams/two")).json["id"]
+    for team, expected in (("two", two), (None, None), ("two", two)):
+        moved = await owner.patch("issues/ONE-1", {"team_id": team})
+        assert (moved.status, moved.json["team_id"]) == (200, expected)
+        assert (moved.json["id"], moved.json["identifier"]) == (made["id"], "ONE-1")
+        assert (await owner.get("issues/one-1")).json["id"] == made["id"]
+    assert (await owner.get("issues?team_id=two")).json["items"][0]["identifier"] == "ONE-1"
+    numbers = [
+        (await owner.post("issues", {"title": "y", "team_id": team})).json["identifier"]
+        for team in ("one", "two", None)
+    ]
+    assert numbers == ["ONE-2", "TWO-1", "ACM-1"]
+
+
 async def test_an_issue_that_never_was_is_a_404(owner: Client) -> None:
     """By id or identifier, the same."""
     for ref in (new_id(), "ACM-999", "nothing", "ACM-01"):
@@ -260,23 +280,30 @@ async def test_issues_are_listed_newest_first_and_filtered(owner: Client) -> Non
     """Each filter alone, several words at once, and all together."""
     world = await fill(owner)
     plain = (await owner.post("issues", {"title": "plain", "status": "backlog"})).json["id"]
+    at_work = {world["issue"], world["tried"], world["begun"]}
+    held = {world["issue"], world["tried"]}
+    idle = {world["parent"], world["free"], plain}
+    others = {world["target"], world["reviewed"], world["handed_off"], world["finished"]}
+    everything = at_work | idle | others
     expected: dict[str, set[str]] = {
-        "": {plain, world["issue"], world["parent"], world["target"]},
-        "status=in_progress": {world["issue"]},
-        "status=backlog,in_progress": {plain, world["issue"]},
-        "status=backlog,%20in_progress": {plain, world["issue"]},
-        "priority=none": {plain, world["issue"], world["parent"], world["target"]},
+        "": everything,
+        "status=in_progress": at_work,
+        "status=backlog,in_progress": {plain, *at_work},
+        "status=backlog,%20in_progress": {plain, *at_work},
+        "status=blocked": {world["target"]},
+        "status=in_review,handoff,done": others - {world["target"]},
+        "priority=none": everything,
         "priority=high,urgent": set(),
-        f"assignee=agent:{world['agent']}": {world["issue"]},
-        "assignee=agent:here-agent": {world["issue"]},
-        "assignee=none": {plain, world["parent"], world["target"]},
+        f"assignee=agent:{world['agent']}": held,
+        "assignee=agent:here-agent": held,
+        "assignee=none": everything - held,
         f"team_id={world['team']}": {world["issue"]},
         "team_id=here-team": {world["issue"]},
         "project_id=here-project": {world["issue"]},
         "goal_id=here-goal": {world["issue"]},
         "milestone_id=here-milestone": {world["issue"]},
         f"parent_id={world['parent']}": {world["issue"]},
-        "parent_id=none": {plain, world["parent"], world["target"]},
+        "parent_id=none": everything - {world["issue"]},
         "label=here-label": {world["issue"]},
         "label=here%20label": {world["issue"]},
         "external_ref=here:here-1": {world["issue"]},

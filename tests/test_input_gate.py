@@ -294,6 +294,15 @@ async def test_no_id_in_a_path_is_too_weird(owner: Client, ref: str) -> None:
         ("GET", f"{below}/issues/{ref}/comments"),
         ("POST", f"{below}/issues/{ref}/release"),
         ("POST", f"{below}/issues/{ref}/unassign"),
+        ("POST", f"{below}/issues/{ref}/resume"),
+        ("POST", f"{below}/issues/{ref}/expire-lease"),
+        ("GET", f"{below}/issues/{ref}/budget"),
+        ("GET", f"{below}/issues/{issue}/runs/{ref}/leases"),
+        ("POST", f"{below}/issues/{issue}/runs/{ref}/finish"),
+        ("GET", f"{below}/agents/{ref}/next"),
+        ("GET", f"{below}/agents/{ref}/budget"),
+        ("POST", f"{below}/agents/{ref}/claim-next"),
+        ("POST", f"{below}/agents/{ref}/resume"),
     ]:
         status, answer = await _raw(owner, method, path)
         if status not in (400, 404, 405, 422) or b'"invalid input for' in answer:
@@ -317,6 +326,7 @@ async def test_no_value_of_a_query_is_too_weird(owner: Client, ref: str) -> None
         f"issues?external_ref=a:{ref}",
         f"issues?{ref}=1",
         f"agents?archived={ref}",
+        f"agents/x/next?{ref}=1",
         *(
             f"activity?{name}={ref}"
             for name in ("issue_id", "actor", "run_id", "type", "since", "until", "cursor")
@@ -383,6 +393,16 @@ HEADERS: list[tuple[str, bytes, set[int]]] = [
     ("Ledger-Run-Id", b"0x345678-1234-7234-8234-123456789012", {400}),
     ("Ledger-Run-Id", b"+1234567-1234-7234-8234-123456789012", {400}),
     ("Ledger-Run-Id", new_id().upper().encode(), {404}),
+    ("Ledger-Fencing-Token", b"", {400}),
+    ("Ledger-Fencing-Token", b"x", {400}),
+    ("Ledger-Fencing-Token", b"-1", {400}),
+    ("Ledger-Fencing-Token", b'"1"', {400}),
+    ("Ledger-Fencing-Token", b"1.0", {400}),
+    ("Ledger-Fencing-Token", b"\xff", {400}),
+    ("Ledger-Fencing-Token", "٣".encode(), {400}),
+    ("Ledger-Fencing-Token", b"9007199254740992", {400}),
+    ("Ledger-Fencing-Token", b"99999999999999999999", {400}),
+    ("Ledger-Fencing-Token", b"9007199254740991", {201}),
     ("traceparent", b"", {201}),
     ("traceparent", b"\xff", {201}),
     ("traceparent", b"x" * 4000, {201}),

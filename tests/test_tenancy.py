@@ -18,7 +18,7 @@ from api.routes import ROUTES, Route
 from ledger.ids import new_id
 from tests.client import Client, Reply
 from tests.conftest import NewClient
-from tests.tour import KINDS, PLACES, World, bodies, call, fill, path_of
+from tests.tour import KINDS, PLACES, World, about, bodies, call, fill, path_of
 
 _NAMES = {
     "lead_agent_id": "agent",
@@ -113,7 +113,7 @@ def test_every_id_field_is_known_to_this_test() -> None:
 
 @pytest.mark.parametrize("by", ["id", "slug"])
 async def test_another_companys_ids_are_as_if_they_never_were(two: Two, by: str) -> None:
-    """Same status, same code, same body, apart from the echoed name, for every id field."""
+    """A 404 with the same body, apart from the echoed name, for every id field."""
     before = await _head(two.them)
     wrong = []
     for field in FIELDS:
@@ -124,11 +124,40 @@ async def test_another_companys_ids_are_as_if_they_never_were(two: Two, by: str)
         answers = [
             _without_names(await _ask(two, field, ref), ref, two.mine) for ref in (theirs, nobodys)
         ]
-        found = _status(answers[0]) < 400
-        expected = (_operation(field), field.name) in _ANYBODY
-        if answers[0] != answers[1] or found != expected:
+        never_was = _status(answers[0]) == 404
+        expected = (_operation(field), field.name) not in _ANYBODY
+        if answers[0] != answers[1] or never_was != expected:
             wrong.append((str(field), *answers))
     assert not wrong
+    assert await _head(two.them) == before
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("?dry_run=true", {}),
+        ("", {"If_Match": '"1"'}),
+        ("", {"Ledger_Fencing_Token": "2"}),
+        ("", {"Idempotency_Key": "theirs"}),
+    ],
+    ids=["tried", "with a version", "with a token", "with a key"],
+)
+async def test_however_it_is_asked_another_companys_issue_never_was(
+    two: Two, query: str, headers: dict[str, str]
+) -> None:
+    """Neither a dry run, nor a version or a token that would be right there, tells more."""
+    before = await _head(two.them)
+    for route in ROUTES:
+        if not route.is_command or "{issue_id}" not in route.path:
+            continue
+        answers = []
+        for ref in (two.theirs["issue"], new_id()):
+            path = path_of(route, two.mine, issue_id=ref) + query
+            body = bodies(two.mine).get(route.operation_id) if route.body else None
+            reply = await two.client.request(route.method, path, body, **headers)
+            answers.append(_without_names(reply, ref, two.mine))
+        assert answers[0] == answers[1]
+        assert answers[0]["status"] == 404, route.operation_id
     assert await _head(two.them) == before
 
 
@@ -234,13 +263,13 @@ async def _ask(two: Two, field: Field, ref: str) -> Reply:
             body = _without_rival(body or {}, field.name) | {field.name: _written(field, ref)}
         case verb:
             path = path_of(route, mine)
-            about = {
-                name: mine[name.removesuffix("_id")]
-                for name in ITEMS[verb].model_fields
-                if name.removesuffix("_id") in mine.ids
-                and ITEMS[verb].model_fields[name].is_required()
+            places = about(verb, mine)
+            needed = {
+                name: places[name]
+                for name, model in ITEMS[verb].model_fields.items()
+                if name in places and model.is_required()
             }
-            item = {"type": verb, **about, **bodies(mine).get(verb, {})}
+            item = {"type": verb, **needed, **bodies(mine).get(verb, {})}
             body = {**_without_rival(item, field.name), field.name: _written(field, ref)}
     return await two.client.request(route.method, path, body)
 
@@ -253,8 +282,10 @@ def _written(field: Field, ref: str) -> Any:
 
 
 def _without_rival(body: dict[str, Any], name: str) -> dict[str, Any]:
-    rival = {"agent_id": "user_id", "user_id": "agent_id"}.get(name)
-    return {key: value for key, value in body.items() if key != rival}
+    """Without the others of whom an issue is given to exactly one."""
+    whom = {"agent_id", "user_id", "team_id"}
+    rivals = whom - {name} if name in whom else set()
+    return {key: value for key, value in body.items() if key not in rivals}
 
 
 def _operation(field: Field) -> str:

@@ -7,6 +7,7 @@ their tests need to call every route.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,13 +36,21 @@ class World:
 
 
 async def fill(client: Client, name: str = "here") -> World:
-    """Makes one of everything, in use: a checked-out issue with comment, label, link, cost."""
+    """Makes one of everything, in use: a checked-out issue with comment, label, link, cost.
+
+    Beside it, issues of other statuses, so that every verb has one that it may happen to.
+    """
     ids: dict[str, str] = {}
 
     async def make(kind: str, path: str, body: dict[str, Any], **headers: str) -> None:
         reply = await client.post(path, body, **headers)
         assert reply.status in (200, 201), (path, reply)
         ids[kind] = reply.json["id"]
+
+    async def check_out(kind: str, run: str) -> None:
+        reply = await client.post(f"issues/{ids[kind]}/checkout", {"agent_id": ids["agent"]})
+        assert reply.status == 200, reply
+        ids[run] = reply.json["run_id"]
 
     for kind in KINDS:
         await make(kind, f"{kind}s", {"name": f"{name} {kind}", "slug": f"{name}-{kind}"})
@@ -65,13 +74,54 @@ async def fill(client: Client, name: str = "here") -> World:
         },
     )
     issue = f"issues/{ids['issue']}"
-    checked_out = await client.post(f"{issue}/checkout", {"agent_id": ids["agent"]})
-    assert checked_out.status == 200, checked_out
-    ids["run"] = checked_out.json["run_id"]
+    await check_out("issue", "run")
     await make("comment", f"{issue}/comments", {"body": f"{name} comment"})
     await make("link", f"{issue}/links", {"link_type": "blocks", "target_id": ids["target"]})
     await make("run", f"{issue}/runs/{ids['run']}/costs", cost())
+    for kind, status in _STATUSES.items():
+        await make(kind, "issues", {"title": f"{name} {kind}", "status": status})
+    await check_out("tried", "trial")
     return World(client.company, name, ids)
+
+
+_STATUSES = {
+    "begun": "in_progress",
+    "reviewed": "in_review",
+    "handed_off": "handoff",
+    "finished": "done",
+    "tried": "todo",
+    "free": "todo",
+}
+"""What kind of issue each is, and the status that it is written down with."""
+
+_HAPPENS_TO: Mapping[str, Mapping[str, str]] = {
+    "transition_issue": {"issue_id": "free"},
+    "submit_issue": {"issue_id": "begun"},
+    "accept_issue": {"issue_id": "reviewed"},
+    "reject_issue": {"issue_id": "begun"},
+    "fail_issue": {"issue_id": "begun"},
+    "hand_off_issue": {"issue_id": "free"},
+    "take_over_issue": {"issue_id": "handed_off"},
+    "cancel_issue": {"issue_id": "handed_off"},
+    "close_issue": {"issue_id": "finished"},
+    "reopen_issue": {"issue_id": "finished"},
+    "pause_issue": {"issue_id": "finished"},
+    "resume_issue": {"issue_id": "finished"},
+    "set_issue_budget": {"issue_id": "finished"},
+    "check_out_issue": {"issue_id": "free"},
+    "expire_lease": {"issue_id": "finished"},
+    "release_issue": {"issue_id": "free"},
+    "assign_issue": {"issue_id": "free"},
+    "unassign_issue": {"issue_id": "free"},
+    "reassign_issue": {"issue_id": "free"},
+    "fail_run": {"issue_id": "tried", "run_id": "trial"},
+}
+"""For commands that do not happen to `issue` and its `run`: what they happen to.
+
+In the order of the routes, each finds it as the ones before have left it: `begun` is submitted,
+rejected, then failed; `free` is moved to review, handed off, checked out, released, then given
+away; `finished` is closed, reopened, paused, then resumed.
+"""
 
 
 def cost(**changes: Any) -> dict[str, Any]:
@@ -81,13 +131,17 @@ def cost(**changes: Any) -> dict[str, Any]:
     )
 
 
+def about(operation: str, world: World) -> dict[str, str]:
+    """The ids of what an operation is about, by the names of its path's places."""
+    own = _HAPPENS_TO.get(operation, {})
+    places = {f"{kind}_id": ref for kind, ref in world.ids.items()}
+    return places | {place: world[kind] for place, kind in own.items()}
+
+
 def path_of(route: Route, world: World, **other: str) -> str:
     """The route's path below the company, with the world's ids, or with `other`."""
-    places = {f"{kind}_id": ref for kind, ref in world.ids.items()}
-    filled = PLACES.sub(
-        lambda found: (places | {"company_id": world.company} | other)[found[1]], route.path
-    )
-    return filled
+    places = about(route.operation_id, world) | {"company_id": world.company} | other
+    return PLACES.sub(lambda found: places[found[1]], route.path)
 
 
 def body_of(route: Route, world: World) -> dict[str, Any] | None:
@@ -103,6 +157,27 @@ def bodies(world: World) -> dict[str, dict[str, Any]]:
         "create_issue": {"title": "Another"},
         "edit_issue": {"priority": "high"},
         "delete_issue": {"reason": "Done with."},
+        "set_company_budget": {"monthly_micros": 10**12},
+        "set_agent_budget": {"monthly_micros": 10**12},
+        "set_issue_budget": {"per_task_micros": 10**12},
+        "submit_issue": {"reason": "Look at it."},
+        "accept_issue": {},
+        "reject_issue": {"reason": "Not yet."},
+        "fail_issue": {},
+        "hand_off_issue": {},
+        "take_over_issue": {},
+        "cancel_issue": {},
+        "close_issue": {"force": True},
+        "reopen_issue": {},
+        "pause_issue": {},
+        "pause_agent": {"reason": "Holiday."},
+        "claim_next_issue": {"lease_seconds": 60},
+        "renew_lease": {"lease_seconds": 60},
+        "report_progress": {"message": "Half-way.", "percent": 50},
+        "save_checkpoint": {"checkpoint": {"step": 1.5}},
+        "retain_workspace": {"workspace_url": "https://example.com/w"},
+        "finish_run": {},
+        "fail_run": {"exit_details": "Out of context."},
         "transition_issue": {"status": "in_review"},
         "check_out_issue": {"agent_id": world["agent"]},
         "release_issue": {"reason": "Enough."},
