@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from api.gate import MAX_BYTES, MAX_DEPTH, Malformed, parse
 from ledger.codec import MAX_INT
-from ledger.ids import new_id
 from ledger.known import is_id
 from tests.client import Client
+from tests.scenario import NOBODYS
 
 # ── the gate by itself ─────────────────────────────────────────────────────────────────
 
@@ -246,7 +246,7 @@ WEIRD = [
     "%25", "%0a", "%0d%0aX:y", "%F0%9F%98%80", "%E2%80%AE", "~", "*", "'%20or%201=1--", "{}", "@",
     ";", "=", "+", "null", "None", "-1", "0", "9" * 400, "ENG-", "-1-", "ENG-" + "9" * 300,
     "x" * 3000, "%20", "ldg_x", "none",
-    new_id().upper(), f"{{{new_id()}}}", new_id().replace("-", ""), f"urn:uuid:{new_id()}"[:36],
+    NOBODYS.upper(), f"{{{NOBODYS}}}", NOBODYS.replace("-", ""), f"urn:uuid:{NOBODYS}"[:36],
     # UUID() takes all of these, though Postgres takes none of them:
     "0x345678-1234-7234-8234-123456789012",
     "%2B1234567-1234-7234-8234-123456789012",
@@ -392,7 +392,7 @@ HEADERS: list[tuple[str, bytes, set[int]]] = [
     ("Ledger-Run-Id", b"\xff" * 36, {400}),
     ("Ledger-Run-Id", b"0x345678-1234-7234-8234-123456789012", {400}),
     ("Ledger-Run-Id", b"+1234567-1234-7234-8234-123456789012", {400}),
-    ("Ledger-Run-Id", new_id().upper().encode(), {404}),
+    ("Ledger-Run-Id", NOBODYS.upper().encode(), {404}),
     ("Ledger-Fencing-Token", b"", {400}),
     ("Ledger-Fencing-Token", b"x", {400}),
     ("Ledger-Fencing-Token", b"-1", {400}),
