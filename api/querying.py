@@ -17,8 +17,8 @@ from api.context import Api
 from api.problems import Problem
 from ledger.actors import Actor
 from ledger.errors import Invalid
+from ledger.facts import month_of
 from ledger.ids import as_ref
-from ledger.known import month_of
 from ledger.workflow import STATUSES
 from projections.comments import read_comment
 from projections.companies import read_company, read_key

@@ -14,7 +14,8 @@ from ledger import events as e
 from ledger import log
 from ledger.database import Pool
 from ledger.events import Recorded
-from ledger.known import FactKey, Known, identifier, is_id
+from ledger.facts import FactKey, identifier, is_id
+from ledger.known import Known
 from ledger.sql import beside
 from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run
 

@@ -11,8 +11,8 @@ from api import gate
 from api.problems import Problem
 from api.wire import Wire
 from ledger.codec import MAX_INT
+from ledger.facts import is_id
 from ledger.ids import as_ref, new_id
-from ledger.known import is_id
 
 W = TypeVar("W", bound=Wire)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")

@@ -17,8 +17,8 @@ from ledger.actors import Actor, Role
 from ledger.codec import timestamp
 from ledger.directory import KINDS
 from ledger.errors import Invalid, NotFound
+from ledger.facts import is_id
 from ledger.ids import new_id, new_secret, sha256_hex
-from ledger.known import is_id
 
 B = TypeVar("B", bound=w.Wire)
 

@@ -26,8 +26,8 @@ from ledger.codec import MAX_INT, timestamp
 from ledger.commands import DEFAULT_LEASE_SECONDS
 from ledger.decisions.links import INVERSES, LINK_TYPES
 from ledger.events import MAX_LEASE_SECONDS
+from ledger.facts import is_id
 from ledger.ids import as_ref
-from ledger.known import is_id
 from ledger.workflow import STATUSES
 
 MAX_TEXT = 500_000

@@ -24,7 +24,8 @@ from ledger.database import Connection
 from ledger.decisions import Decision, decide, needs
 from ledger.errors import LedgerError, NotFound
 from ledger.events import Event, Recorded
-from ledger.known import COMPANY, SURVEYS, FactKey, Known, Missing, touched_by
+from ledger.facts import COMPANY, SURVEYS, FactKey, touched_by
+from ledger.known import Known, Missing
 from ledger.replies import Kept, keep_replies, kept_replies
 from ledger.sql import beside
 from ledger.submission import Outcome, Provenance, Result, Submission, text_of

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
-from ledger.known import is_id
+from ledger.facts import is_id
 
 _KEY = re.compile(r"ldg_([0-9a-f]{32})_[A-Za-z0-9_-]{20,100}")
 

@@ -18,7 +18,7 @@ from ledger import log
 from ledger.actors import Actor
 from ledger.database import Connection
 from ledger.events import Json, Recorded
-from ledger.known import is_id
+from ledger.facts import is_id
 from ledger.sql import beside
 
 _SQL = beside(__file__)

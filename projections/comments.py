@@ -8,7 +8,7 @@ from typing import Any
 from ledger import events as e
 from ledger.database import Connection
 from ledger.events import Recorded
-from ledger.known import FactKey
+from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Comment
 from projections.rows import columns_of, reader

@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.database import Connection
 from ledger.events import Recorded
-from ledger.known import COMPANY, FactKey
+from ledger.facts import COMPANY, FactKey
 from ledger.sql import beside
 from ledger.state import Company, Key
 from projections.rows import columns_of, reader

@@ -10,7 +10,7 @@ import asyncpg
 from ledger import events as e
 from ledger.database import Connection
 from ledger.events import Recorded
-from ledger.known import FactKey, Prefix
+from ledger.facts import FactKey, Prefix
 from ledger.sql import beside
 from ledger.state import Entry
 from projections.rows import columns_of, reader

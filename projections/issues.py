@@ -14,7 +14,7 @@ import asyncpg
 from ledger import events as e
 from ledger.database import Connection
 from ledger.events import Recorded
-from ledger.known import FactKey
+from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Issue
 from projections.rows import columns_of, moment, reader, text_of

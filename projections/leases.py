@@ -12,7 +12,7 @@ from typing import Any
 from ledger.batch import InlineModel
 from ledger.database import Connection
 from ledger.events import Recorded
-from ledger.known import FactKey
+from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Lease
 from projections.rows import columns_of, reader

@@ -9,7 +9,7 @@ import asyncpg
 
 from ledger.database import Connection
 from ledger.events import IssueUnlinked, Recorded
-from ledger.known import FactKey
+from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Link
 from projections.rows import columns_of, reader

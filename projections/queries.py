@@ -18,7 +18,7 @@ import asyncpg
 from ledger import log
 from ledger.database import Pool
 from ledger.errors import ReadModelBehind
-from ledger.known import is_id
+from ledger.facts import is_id
 from ledger.sql import beside
 
 _SQL = beside(__file__)

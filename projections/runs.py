@@ -10,7 +10,7 @@ from typing import Any
 
 from ledger.database import Connection
 from ledger.events import Recorded, RunCheckpointed
-from ledger.known import FactKey
+from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Run
 from projections.rows import columns_of, reader

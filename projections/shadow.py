@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from ledger.batch import InlineModel, load_facts
 from ledger.database import Connection, connect, schema_path
 from ledger.events import Recorded
-from ledger.known import Known, touched_by
+from ledger.facts import touched_by
+from ledger.known import Known
 from ledger.sql import beside
 from projections.projector import FollowingModel, step
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ledger.database import Connection
 from ledger.events import Recorded
-from ledger.known import FactKey
+from ledger.facts import FactKey
 from ledger.sql import beside
 
 _SQL = beside(__file__)

@@ -17,8 +17,9 @@ from ledger.actors import Actor, Role
 from ledger.decisions import Decision
 from ledger.errors import LedgerError
 from ledger.events import Event, Recorded
-from ledger.known import FactKey
-from tests.model import OPEN, Directory, Issue, Model
+from ledger.facts import FactKey
+from tests.model import Model
+from tests.modelled import OPEN, Directory, Issue
 from tests.scenario import NOBODYS, Caller, Scenario, alice, an_id
 from tests.seen import alarms_of, blockers_of, comments_of, issues_of, links_of, runs_of, sums_of
 

@@ -18,7 +18,8 @@ from ledger.actors import Actor, Role
 from ledger.decisions import Decision, decide
 from ledger.errors import LedgerError
 from ledger.events import Event, Json, Recorded
-from ledger.known import COMPANY, FactKey, Known
+from ledger.facts import COMPANY, FactKey
+from ledger.known import Known
 from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run
 
 E = TypeVar("E", bound=Event)

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from ledger import events as e
 from ledger import state
-from ledger.known import FactKey, blockers
-from tests.model import Comment, Issue, Lease, Run
+from ledger.facts import FactKey, blockers
+from tests.modelled import Comment, Issue, Lease, Run
 from tests.scenario import Scenario
 
 S = TypeVar("S")
@@ -41,6 +41,7 @@ def _issue(issue: state.Issue) -> Issue:
         )
     ref = (issue.external_system, issue.external_id)
     return Issue(
+        id=issue.id,
         identifier=issue.identifier,
         title=issue.title,
         status=issue.status,

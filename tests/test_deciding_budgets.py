@@ -16,7 +16,7 @@ from ledger.actors import Role
 from ledger.commands import Command
 from ledger.errors import AssignedElsewhere, BudgetExceeded, BudgetLocked, Forbidden, NotFound
 from ledger.events import Event
-from ledger.known import COMPANY, FactKey, month_of, spent
+from ledger.facts import COMPANY, FactKey, month_of, spent
 from tests.scenario import (
     COMPANY_ID,
     ENTRY,

@@ -18,7 +18,7 @@ from ledger import events as e
 from ledger.commands import Command
 from ledger.errors import BudgetExceeded
 from ledger.events import Event
-from ledger.known import spent
+from ledger.facts import spent
 from tests.scenario import (
     COMPANY_ID,
     ISSUE,

@@ -11,7 +11,7 @@ from ledger.commands import Command
 from ledger.directory import KINDS, prefix_candidates, slug_of
 from ledger.errors import Invalid, LedgerError, NotFound, Taken
 from ledger.events import Json
-from ledger.known import slug as slug_key
+from ledger.facts import slug as slug_key
 from tests.scenario import (
     ENTRY,
     ISSUE,

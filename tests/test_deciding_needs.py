@@ -15,7 +15,8 @@ from hypothesis import settings
 from ledger.commands import Command
 from ledger.decisions import Decision, decide, needs
 from ledger.errors import LedgerError
-from ledger.known import SURVEYS, FactKey, Known, Missing, blockers
+from ledger.facts import SURVEYS, FactKey, blockers
+from ledger.known import Known, Missing
 from tests import arbitrary
 from tests.arbitrary import Batch
 from tests.samples import ENTRIES, FINISHED, LEFT, PAUSED, SAMPLES, world, world_for

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from api.gate import MAX_BYTES, MAX_DEPTH, Malformed, parse
 from ledger.codec import MAX_INT
-from ledger.known import is_id
+from ledger.facts import is_id
 from tests.client import Client
 from tests.scenario import NOBODYS
 

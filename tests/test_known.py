@@ -17,11 +17,8 @@ from ledger.commands import Command
 from ledger.decisions import Decision
 from ledger.decisions.links import INVERSES, LINK_TYPES
 from ledger.errors import LedgerError
-from ledger.known import (
-    NEVER,
+from ledger.facts import (
     FactKey,
-    Known,
-    Missing,
     blockers,
     dependents,
     month_of,
@@ -30,6 +27,7 @@ from ledger.known import (
     touched_by,
     workload,
 )
+from ledger.known import NEVER, Known, Missing
 from ledger.state import Lease
 from tests.samples import SAMPLES, world_for
 from tests.scenario import (

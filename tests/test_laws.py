@@ -30,8 +30,8 @@ from ledger.committer import Bounds
 from ledger.database import connect
 from ledger.errors import LedgerError
 from ledger.events import EVENT_TYPES, CostReported, Json
+from ledger.facts import FactKey
 from ledger.ids import new_id
-from ledger.known import FactKey
 from ledger.submission import Outcome, Provenance, Submission
 from projections.projector import step
 from projections.shadow import TEMPORARY, Shadow

@@ -23,7 +23,7 @@ from api.wiring import OPERATOR, Ledger
 from ledger import log
 from ledger.actors import Actor, Role
 from ledger.commands import RevokeKey
-from ledger.known import is_id
+from ledger.facts import is_id
 from projections.companies import read_key
 from projections.queries import Queries
 

@@ -22,7 +22,7 @@ from api.wiring import Ledger, open_ledger
 from ledger import log
 from ledger.database import SchemaError, install_schema
 from ledger.embedded_postgres import postgres
-from ledger.known import is_id
+from ledger.facts import is_id
 
 T = TypeVar("T")
 

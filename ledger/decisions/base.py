@@ -12,7 +12,8 @@ from ledger.commands import ArchiveEntry, Command, CreateEntry, IssueCommand, Up
 from ledger.directory import KINDS
 from ledger.errors import Forbidden, IssueFrozen, NotFound
 from ledger.events import Event, Json
-from ledger.known import FactKey, Known
+from ledger.facts import FactKey
+from ledger.known import Known
 from ledger.state import Entry, Issue
 from ledger.workflow import WORKFLOWS, Workflow
 

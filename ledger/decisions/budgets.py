@@ -25,7 +25,8 @@ from ledger.decisions.base import (
 from ledger.decisions.leases import waiting
 from ledger.errors import BudgetExceeded, BudgetLocked, Forbidden
 from ledger.events import Json
-from ledger.known import COMPANY, FactKey, Known, month_of, spending, spent
+from ledger.facts import COMPANY, FactKey, month_of, spending, spent
+from ledger.known import Known
 from ledger.state import Issue, Run
 
 

@@ -34,7 +34,8 @@ from ledger.errors import (
     Taken,
     TransitionNotAllowed,
 )
-from ledger.known import Known, claimable, streams_named
+from ledger.facts import claimable, streams_named
+from ledger.known import Known
 from ledger.state import Issue
 from ledger.workflow import PRIORITIES, READY
 

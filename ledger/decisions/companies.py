@@ -7,7 +7,8 @@ from ledger import events as e
 from ledger.actors import Permission, Role
 from ledger.decisions.base import Decision, forbidden, not_found
 from ledger.errors import Invalid, Taken
-from ledger.known import COMPANY, Known
+from ledger.facts import COMPANY
+from ledger.known import Known
 from ledger.state import Key
 from ledger.workflow import WORKFLOWS
 

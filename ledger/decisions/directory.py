@@ -16,8 +16,9 @@ from ledger.decisions.base import Decision, the_actor, the_entry
 from ledger.directory import KINDS, prefix_candidates, slug_candidates, slug_of
 from ledger.errors import Invalid, Taken
 from ledger.events import Json
-from ledger.known import Known, label_named, prefix
-from ledger.known import slug as slug_key
+from ledger.facts import label_named, prefix
+from ledger.facts import slug as slug_key
+from ledger.known import Known
 
 
 def create(command: c.CreateEntry, known: Known) -> Decision:

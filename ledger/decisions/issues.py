@@ -28,8 +28,9 @@ from ledger.errors import (
     TooMany,
 )
 from ledger.events import Json
-from ledger.known import Known, Prefix, prefix
-from ledger.known import external_ref as external_ref_key
+from ledger.facts import Prefix, prefix
+from ledger.facts import external_ref as external_ref_key
+from ledger.known import Known
 from ledger.state import Entry, Issue, sha256_of
 from ledger.workflow import Workflow
 

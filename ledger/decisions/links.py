@@ -13,7 +13,8 @@ from ledger import events as e
 from ledger.decisions.base import Appended, Decision, not_found, the_issue
 from ledger.decisions.blocking import blocked, refuse_cycle, unblocked
 from ledger.errors import Invalid, Taken
-from ledger.known import Known, link_between
+from ledger.facts import link_between
+from ledger.known import Known
 
 INVERSES = {"blocks": "blocked_by", "duplicated_by": "duplicates"}
 LINK_TYPES = (

@@ -15,10 +15,9 @@ from ledger.decisions.blocking import MAX_BLOCKERS
 from ledger.decisions.links import canonical
 from ledger.directory import KINDS, prefix_candidates, slug_candidates, slug_of
 from ledger.events import Json
-from ledger.known import (
+from ledger.facts import (
     COMPANY,
     FactKey,
-    Known,
     blockers,
     claimable,
     dependents,
@@ -37,6 +36,7 @@ from ledger.known import (
     streams_named,
     workload,
 )
+from ledger.known import Known
 from ledger.state import Entry, Issue
 from ledger.workflow import SETTLED
 
