@@ -1,7 +1,6 @@
 """Who may check out an issue: the rule is `check_out`, top to bottom.
 
-Claiming the next issue is the same rule, asked of one candidate after the other: those that
-nobody else is likely to want first, by priority, then by age.
+Claiming the next issue takes the first that is there to be had, by priority, then by age.
 """
 
 from __future__ import annotations
