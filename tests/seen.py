@@ -24,46 +24,6 @@ def issues_of(scenario: Scenario) -> Iterator[tuple[str, Issue]]:
         yield one.id, _issue(one)
 
 
-def _issue(issue: state.Issue) -> Issue:
-    lease = None
-    if issue.holder_run_id is not None:
-        assert issue.holder_agent_id is not None
-        assert issue.held_since is not None
-        assert issue.lease_seconds is not None
-        assert issue.lease_expires_at is not None
-        lease = Lease(
-            issue.holder_agent_id,
-            issue.holder_run_id,
-            issue.held_since,
-            issue.lease_seconds,
-            issue.lease_expires_at,
-            issue.fencing_token,
-        )
-    ref = (issue.external_system, issue.external_id)
-    return Issue(
-        id=issue.id,
-        identifier=issue.identifier,
-        title=issue.title,
-        status=issue.status,
-        priority=issue.priority,
-        assignee=issue.assignee,
-        parent=issue.parent_id,
-        team=issue.team_id,
-        project=issue.project_id,
-        ref=(ref[0], ref[1]) if ref[0] is not None and ref[1] is not None else None,
-        budget=issue.per_task_micros,
-        lease=lease,
-        is_paused=issue.paused_at is not None,
-        paused_run=issue.paused_run_id,
-        waited_in=issue.blocked_from,
-        run_count=issue.run_count,
-        labels=set(issue.label_ids),
-        started=issue.started_at,
-        completed=issue.completed_at,
-        is_deleted=issue.deleted_at is not None,
-    )
-
-
 def runs_of(scenario: Scenario) -> Iterator[tuple[str, Run]]:
     """Every run, as the model has it."""
     for one in _all(scenario, state.Run):
@@ -119,6 +79,46 @@ def alarms_of(scenario: Scenario) -> Counter[str]:
     """How often which budget was told to be nearly, or all, spent."""
     types = (one.event.type for one in scenario.recorded)
     return Counter(one for one in types if one.endswith((".budget_warned", ".budget_exceeded")))
+
+
+def _issue(issue: state.Issue) -> Issue:
+    lease = None
+    if issue.holder_run_id is not None:
+        assert issue.holder_agent_id is not None
+        assert issue.held_since is not None
+        assert issue.lease_seconds is not None
+        assert issue.lease_expires_at is not None
+        lease = Lease(
+            issue.holder_agent_id,
+            issue.holder_run_id,
+            issue.held_since,
+            issue.lease_seconds,
+            issue.lease_expires_at,
+            issue.fencing_token,
+        )
+    ref = (issue.external_system, issue.external_id)
+    return Issue(
+        id=issue.id,
+        identifier=issue.identifier,
+        title=issue.title,
+        status=issue.status,
+        priority=issue.priority,
+        assignee=issue.assignee,
+        parent=issue.parent_id,
+        team=issue.team_id,
+        project=issue.project_id,
+        ref=(ref[0], ref[1]) if ref[0] is not None and ref[1] is not None else None,
+        budget=issue.per_task_micros,
+        lease=lease,
+        is_paused=issue.paused_at is not None,
+        paused_run=issue.paused_run_id,
+        waited_in=issue.blocked_from,
+        run_count=issue.run_count,
+        labels=set(issue.label_ids),
+        started=issue.started_at,
+        completed=issue.completed_at,
+        is_deleted=issue.deleted_at is not None,
+    )
 
 
 def _all(scenario: Scenario, kind: type[S]) -> list[S]:

@@ -24,7 +24,7 @@ from ledger.errors import (
     NothingToClaim,
     Taken,
 )
-from ledger.known import claimable
+from ledger.facts import claimable
 from ledger.workflow import STATUSES, WORKFLOWS
 from tests.scenario import (
     ENTRY,

@@ -22,10 +22,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from api.app import LIMITS, build_app
-from api.wiring import open_ledger
+from api.wiring import Ledger, open_ledger
 from ledger import commands as c
+from ledger import log
 from ledger.actors import Role
 from ledger.decisions import Decision, checkout, leases
+from ledger.events import IssueLeaseExpired
 from ledger.known import Known
 from tests import claim_rule
 from tests.claim_rule import SECOND, Asked, Claim, Holder, Told
@@ -262,12 +264,16 @@ EXPECTED = {
 """What is answered whenever so many race for so long."""
 
 
-async def test_eight_clients_claim_one_issue_and_every_answer_is_right(race: Race) -> None:
+async def test_eight_clients_claim_one_issue_and_every_answer_is_right(
+    race: Race, ledger: Ledger, company: str
+) -> None:
     """Whoever asks, and at whichever worker: there is one order that explains every answer."""
     history = await race()
 
     assert len(history) == CLIENTS * OPERATIONS
     assert {(one.asked.verb, one.answer.code) for one in history} >= EXPECTED
+    happened = [one.recorded.event async for one in log.walk(ledger.readers, company)]
+    assert any(isinstance(event, IssueLeaseExpired) for event in happened)
     assert unexplained(history, Claim(), claim_rule.step) is None
 
 
