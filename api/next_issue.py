@@ -18,7 +18,7 @@ from ledger.actors import Actor, Role
 from ledger.codec import timestamp
 from ledger.commands import ClaimNextIssue
 from ledger.decisions.budgets import budgets
-from ledger.errors import NotFound, NothingToClaim, Refused
+from ledger.errors import LedgerError, NothingToClaim, Refused
 from ledger.ids import new_id
 from ledger.known import Known
 from ledger.preview import preview
@@ -43,9 +43,7 @@ async def next_issue(api: Api, request: web.Request) -> web.Response:
             shown, reasons = None, [_NOTHING, *_against(passed_over)]
         case Refused() as refusal:
             shown, reasons = None, [refusal.message]
-        case NotFound() as missing:
-            raise missing
-        case Exception() as error:
+        case LedgerError() as error:
             raise error
         case decision:
             issue: Issue = found.known[decision.subject]
