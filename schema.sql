@@ -41,7 +41,7 @@ SET LOCAL search_path = ledger;
 CREATE TABLE schema_version (
     version integer PRIMARY KEY
 );
-INSERT INTO schema_version VALUES (2);
+INSERT INTO schema_version VALUES (3);
 
 -- ── the log ────────────────────────────────────────────────────────────────────────────
 

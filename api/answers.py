@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from api import asked as a
 from api import requests
-from api import wire as w
 from api.problems import Problem
 from ledger.codec import MAX_INT
 from ledger.errors import Invalid
@@ -41,7 +41,7 @@ def one(
 
 def page(
     request: web.Request,
-    asked: w.PageQuery,
+    asked: a.PageQuery,
     as_of: int,
     rows: Sequence[Row],
     show: Show,
@@ -71,7 +71,7 @@ def _cursor(position: int) -> str:
     return base64.urlsafe_b64encode(f"p{position}".encode()).decode().rstrip("=")
 
 
-def position_of(asked: w.PageQuery) -> int | None:
+def position_of(asked: a.PageQuery) -> int | None:
     """The position that a cursor names; raises Invalid for one that was not ours."""
     if asked.cursor is None:
         return None

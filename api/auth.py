@@ -52,7 +52,7 @@ class Keys:
         company_id = company_of_key(key)
         row = None
         if company_id is not None:
-            row = await self._queries.key(company_id, sha256_hex(key))
+            row = await self._queries.things.key(company_id, sha256_hex(key))
         if row is None or company_id is None:
             raise _unauthenticated("This API key is not known, or was revoked; ask for another.")
         return Caller(company_id, str(row["key_id"]), Actor.parse(row["actor"]), Role(row["role"]))

@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
+from api import asked as a
 from api import requests, shapes, views
 from api import wire as w
 from api.auth import Caller
@@ -25,14 +26,14 @@ from api.verbs import VERBS, Ask, Built, Verb
 from ledger.codec import MAX_INT
 from ledger.errors import IdempotencyKeyReused, LedgerError
 from ledger.submission import IdempotencyKey, Outcome, Provenance, Result, Submission
-from projections.queries import MOST_CHANGES
+from projections.queries.things import MOST_CHANGES
 
 
 async def carry_out(api: Api, request: web.Request, verb: Verb, status: int) -> web.Response:
     """Carries out one verb; `status` is what its success answers (201, 200 or 204)."""
     context = context_of(request)
     caller = await api.caller(request)
-    dry_run = requests.query(request, w.CommandQuery).dry_run
+    dry_run = requests.query(request, a.CommandQuery).dry_run
     raw, given = await requests.body(request)
     ask = Ask(
         caller,
@@ -129,7 +130,7 @@ class Asked:
         """Adds to a refusal what happened since the version that the caller saw."""
         since = error.facts.pop("changed_since", None)
         if since is not None and since["stream_id"] is not None:
-            found = await self.api.queries.since(self.caller.company_id, **since)
+            found = await self.api.queries.things.since(self.caller.company_id, **since)
             error.facts["changed"] = [views.change(stored) for stored in found[:MOST_CHANGES]]
             error.facts["changed_is_all"] = len(found) <= MOST_CHANGES
 
@@ -214,7 +215,7 @@ async def carry_out_many(api: Api, request: web.Request) -> web.Response:
     """Carries out one command, a list of them, or a list that stands or falls together."""
     context = context_of(request)
     caller = await api.caller(request)
-    dry_run = requests.query(request, w.CommandQuery).dry_run
+    dry_run = requests.query(request, a.CommandQuery).dry_run
     if "If-Match" in request.headers:
         raise Problem(
             400, "malformed", "If-Match is for one thing; give commands an expected_version."

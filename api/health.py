@@ -47,7 +47,7 @@ def readyz(queries: Queries) -> Any:
 
 async def _problems(queries: Queries) -> list[str]:
     try:
-        health, lags = await queries.health(), await queries.lags()
+        health, lags = await queries.freshness.health(), await queries.freshness.lags()
     except (*LOST, TimeoutError) as error:
         return [f"The database does not answer: {type(error).__name__}."]
     problems = []
@@ -69,7 +69,7 @@ def metrics(ledger: Ledger, queries: Queries) -> Any:
         text = prometheus.generate_latest(_registry())
         text += _gauge("ledger_committer_queued", "Submissions that wait", ledger.committer.queued)
         try:
-            lags = await queries.lags()
+            lags = await queries.freshness.lags()
         except (*LOST, TimeoutError):
             lags = []
         for row in lags:

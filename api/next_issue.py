@@ -37,7 +37,7 @@ async def next_issue(api: Api, request: web.Request) -> web.Response:
     agent = found.known.actor(Actor("agent", ref))
     match found.decision:
         case NothingToClaim() if agent is not None:
-            passed_over = await api.queries.passed_over(
+            passed_over = await api.queries.things.passed_over(
                 caller.company_id, str(agent), found.known.now
             )
             shown, reasons = None, [_NOTHING, *_against(passed_over)]

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from api import commanding, next_issue, querying, shapes
+from api import asked as a
+from api import commanding, next_issue, shapes
 from api import wire as w
+from api.asking import activity, costs, feed, issues, things
 from api.context import Api
 from api.verbs import VERBS, Verb
 from ledger.directory import KINDS
@@ -58,7 +60,7 @@ def _command(
         status,
         view,
         body=None if verb.body is w.Nothing else verb.body,
-        query=w.CommandQuery,
+        query=a.CommandQuery,
         is_command=True,
     )
 
@@ -102,9 +104,9 @@ def _directory(kind: str) -> list[Route]:
     view = shapes.ENTRY_VIEWS[kind]
     return [
         _command("POST", many, f"create_{kind}", 201, view, "directory"),
-        _get(many, f"list_{kind}s", querying.entries_of(kind), view, "directory", w.EntriesQuery,
+        _get(many, f"list_{kind}s", things.entries_of(kind), view, "directory", a.EntriesQuery,
              is_list=True, summary=f"List {kind}s, newest first."),
-        _get(one, f"get_{kind}", querying.entry_of(kind), view, "directory", w.EntryQuery,
+        _get(one, f"get_{kind}", things.entry_of(kind), view, "directory", a.EntryQuery,
              summary=f"Get one {kind}, by id or slug."),
         _command("PATCH", one, f"update_{kind}", 200, view, "directory"),
         _command("DELETE", one, f"archive_{kind}", 204, None, "directory"),
@@ -112,30 +114,30 @@ def _directory(kind: str) -> list[Route]:
 
 
 ROUTES: list[Route] = [
-    _get("/v1/me", "get_me", querying.me, shapes.CallerView, "company", is_versioned=False),
-    _get(C, "get_company", querying.company, shapes.CompanyView, "company"),
+    _get("/v1/me", "get_me", things.me, shapes.CallerView, "company", is_versioned=False),
+    _get(C, "get_company", things.company, shapes.CompanyView, "company"),
     _command("POST", f"{C}/budget", "set_company_budget", 200, shapes.CompanyView, "budgets"),
-    _get(f"{C}/budget", "get_company_budget", querying.company_budget, shapes.BudgetView,
+    _get(f"{C}/budget", "get_company_budget", things.company_budget, shapes.BudgetView,
          "budgets", is_versioned=False),
     _command("POST", f"{C}/keys", "create_key", 201, shapes.NewKeyView, "company"),
-    _get(f"{C}/keys", "list_keys", querying.keys, shapes.KeyView, "company", w.KeysQuery,
+    _get(f"{C}/keys", "list_keys", things.keys, shapes.KeyView, "company", a.KeysQuery,
          is_list=True),
-    _get(f"{C}/keys/{{key_id}}", "get_key", querying.key, shapes.KeyView, "company", w.KeyQuery),
+    _get(f"{C}/keys/{{key_id}}", "get_key", things.key, shapes.KeyView, "company", a.KeyQuery),
     _command("PATCH", f"{C}/keys/{{key_id}}", "rename_key", 200, shapes.KeyView, "company"),
     _command("DELETE", f"{C}/keys/{{key_id}}", "revoke_key", 204, None, "company"),
     *(route for kind in KINDS for route in _directory(kind)),
     _command("POST", f"{A}/pause", "pause_agent", 200, shapes.AgentView, "agents"),
     _command("POST", f"{A}/resume", "resume_agent", 200, shapes.AgentView, "agents"),
     _command("POST", f"{A}/budget", "set_agent_budget", 200, shapes.AgentView, "budgets"),
-    _get(f"{A}/budget", "get_agent_budget", querying.agent_budget, shapes.BudgetView, "budgets",
+    _get(f"{A}/budget", "get_agent_budget", things.agent_budget, shapes.BudgetView, "budgets",
          is_versioned=False),
     _get(f"{A}/next", "get_next_issue", next_issue.next_issue, shapes.NextView, "agents",
          is_versioned=False),
     _command("POST", f"{A}/claim-next", "claim_next_issue", 200, shapes.IssueView, "agents"),
     _command("POST", f"{C}/issues", "create_issue", 201, shapes.IssueView, "issues"),
-    _get(f"{C}/issues", "list_issues", querying.issues, shapes.IssueView, "issues", w.IssuesQuery,
+    _get(f"{C}/issues", "list_issues", issues.issues, shapes.IssueView, "issues", a.IssuesQuery,
          is_list=True),
-    _get(I, "get_issue", querying.issue, shapes.IssueView, "issues"),
+    _get(I, "get_issue", issues.issue, shapes.IssueView, "issues"),
     _command("PATCH", I, "edit_issue", 200, shapes.IssueView, "issues"),
     _command("DELETE", I, "delete_issue", 204, None, "issues"),
     _command("POST", f"{I}/transition", "transition_issue", 200, shapes.IssueView, "issues"),
@@ -146,7 +148,7 @@ ROUTES: list[Route] = [
                      "close", "reopen", "pause", "resume")
     ),
     _command("POST", f"{I}/budget", "set_issue_budget", 200, shapes.IssueView, "budgets"),
-    _get(f"{I}/budget", "get_issue_budget", querying.issue_budget, shapes.BudgetView, "budgets",
+    _get(f"{I}/budget", "get_issue_budget", things.issue_budget, shapes.BudgetView, "budgets",
          is_versioned=False),
     _command("POST", f"{I}/checkout", "check_out_issue", 200, shapes.IssueView, "work"),
     _command("POST", f"{I}/renew", "renew_lease", 200, shapes.IssueView, "work"),
@@ -156,9 +158,9 @@ ROUTES: list[Route] = [
     _command("POST", f"{I}/unassign", "unassign_issue", 200, shapes.IssueView, "work"),
     _command("POST", f"{I}/reassign", "reassign_issue", 200, shapes.IssueView, "work"),
     _command("POST", f"{I}/comments", "comment_on_issue", 201, shapes.CommentView, "comments"),
-    _get(f"{I}/comments", "list_comments", querying.comments, shapes.CommentView, "comments",
-         w.PageQuery, is_list=True),
-    _get(f"{I}/comments/{{comment_id}}", "get_comment", querying.comment, shapes.CommentView,
+    _get(f"{I}/comments", "list_comments", things.comments, shapes.CommentView, "comments",
+         a.PageQuery, is_list=True),
+    _get(f"{I}/comments/{{comment_id}}", "get_comment", things.comment, shapes.CommentView,
          "comments", is_versioned=False),
     _command("PATCH", f"{I}/comments/{{comment_id}}", "edit_comment", 200, shapes.CommentView,
              "comments"),
@@ -166,13 +168,13 @@ ROUTES: list[Route] = [
     _command("POST", f"{I}/labels", "label_issue", 200, shapes.IssueView, "issues"),
     _command("DELETE", f"{I}/labels/{{label_id}}", "unlabel_issue", 204, None, "issues"),
     _command("POST", f"{I}/links", "link_issue", 201, shapes.LinkView, "issues"),
-    _get(f"{I}/links", "list_links", querying.links, shapes.LinkView, "issues", w.PageQuery,
+    _get(f"{I}/links", "list_links", things.links, shapes.LinkView, "issues", a.PageQuery,
          is_list=True),
     _command("DELETE", f"{I}/links/{{link_id}}", "unlink_issue", 204, None, "issues"),
-    _get(f"{I}/runs", "list_runs", querying.runs, shapes.RunView, "work", w.PageQuery,
+    _get(f"{I}/runs", "list_runs", things.runs, shapes.RunView, "work", a.PageQuery,
          is_list=True),
-    _get(R, "get_run", querying.run, shapes.RunView, "work"),
-    _get(f"{R}/leases", "list_leases", querying.leases, shapes.LeaseView, "work", w.PageQuery,
+    _get(R, "get_run", things.run, shapes.RunView, "work"),
+    _get(f"{R}/leases", "list_leases", things.leases, shapes.LeaseView, "work", a.PageQuery,
          is_list=True),
     _command("POST", f"{R}/progress", "report_progress", 200, shapes.RunView, "work"),
     _command("POST", f"{R}/checkpoint", "save_checkpoint", 200, shapes.RunView, "work"),
@@ -184,15 +186,15 @@ ROUTES: list[Route] = [
         "POST", f"{C}/commands", "commands",
         "Carry out one command, a list of up to 100, or `{commands, atomic}`.",
         "carry_out_commands", commanding.carry_out_many, 200, commanding.CommandOutcomes,
-        body=commanding.CommandList, query=w.CommandQuery, is_command=True, is_versioned=False,
+        body=commanding.CommandList, query=a.CommandQuery, is_command=True, is_versioned=False,
     ),
-    _get(f"{C}/activity", "list_activity", querying.activity, shapes.ActivityView, "history",
-         w.ActivityQuery, is_list=True),
-    _get(f"{C}/events", "list_events", querying.events, shapes.EventView, "history",
-         w.EventsQuery, is_list=True),
-    _get(f"{C}/costs", "list_costs", querying.costs, shapes.CostEntryView, "costs", w.CostsQuery,
+    _get(f"{C}/activity", "list_activity", activity.activity, shapes.ActivityView, "history",
+         a.ActivityQuery, is_list=True),
+    _get(f"{C}/events", "list_events", feed.events, shapes.EventView, "history",
+         a.EventsQuery, is_list=True),
+    _get(f"{C}/costs", "list_costs", costs.costs, shapes.CostEntryView, "costs", a.CostsQuery,
          is_list=True),
-    _get(f"{C}/costs/sums", "sum_costs", querying.cost_sums, shapes.CostSumView, "costs",
-         w.CostSumsQuery, is_list=True),
+    _get(f"{C}/costs/sums", "sum_costs", costs.cost_sums, shapes.CostSumView, "costs",
+         a.CostSumsQuery, is_list=True),
 ]  # fmt: skip
 """In the order in which the documentation shows them."""

@@ -19,7 +19,7 @@ from ledger.sql import beside
 Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SILENCE_SECONDS = 35.0
 """A server that says nothing for so long is gone; its own limits are shorter."""
 

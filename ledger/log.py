@@ -54,6 +54,11 @@ async def head(connection: Connection | Pool, company_id: str) -> int | None:
     return position
 
 
+async def position_at(connection: Connection | Pool, company_id: str, moment: datetime) -> int:
+    """How many events were recorded by a moment: the position of the last of them, or 0."""
+    return int(await connection.fetchval(_SQL.position_at, company_id, moment) or 0)
+
+
 async def ends(connection: Connection | Pool) -> list[End]:
     """Where each company's log ends, in the order in which their locks are taken."""
     return [

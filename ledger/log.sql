@@ -2,6 +2,20 @@
 -- The last position of a company's log.
 SELECT head FROM company_heads WHERE company_id = $1;
 
+-- name: position_at
+-- The last position that was recorded by a time, found by halving: time in a company's log never
+-- runs backwards.
+WITH RECURSIVE halves (low, high) AS (
+    SELECT 0::bigint, h.head FROM company_heads AS h WHERE h.company_id = $1
+    UNION ALL
+    SELECT CASE WHEN e.recorded_at <= $2 THEN e.position ELSE halves.low END,
+           CASE WHEN e.recorded_at <= $2 THEN halves.high ELSE e.position - 1 END
+    FROM halves
+    JOIN events AS e ON e.company_id = $1 AND e.position = (halves.low + halves.high + 1) / 2
+    WHERE halves.low < halves.high
+)
+SELECT low FROM halves WHERE low = high;
+
 -- name: ends
 -- Every company's end of the log, in lock order.
 SELECT company_id, head, epoch, last_at FROM company_heads ORDER BY company_id;

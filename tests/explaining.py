@@ -95,7 +95,7 @@ async def accepted_batch(connection: Any, company_id: str, commands: Sequence[Co
 
 
 def _statements() -> Iterator[tuple[str, str]]:
-    for path in [*_ROOT.glob("ledger/*.sql"), *_ROOT.glob("projections/*.sql")]:
+    for path in [*_ROOT.glob("ledger/*.sql"), *_ROOT.glob("projections/**/*.sql")]:
         parts = _NAME.split(path.read_text(encoding="utf-8"))
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
             yield text, f"{path.stem}.{name}"

@@ -26,7 +26,9 @@ from ledger.events import Recorded
 from projections.activity import Activity
 from projections.costs import Costs
 from projections.projector import LEASE_SECONDS, FollowingModel, Overtaken, Projector, step
-from projections.queries import ActivityFilter, CostFilter, Queries
+from projections.queries import Queries
+from projections.queries.activity import ActivityFilter
+from projections.queries.costs import CostFilter
 from tests.conftest import _new_database
 from tests.proxy import Fate, Proxy
 from tests.writing import create, eventually, someone_waits, submit, superuser
@@ -277,8 +279,8 @@ async def test_a_model_that_fails_stops_neither_the_others_nor_other_companies(
     projector = Projector(pool, [Faulty(acme), Costs()], poll_seconds=0.02)
     following = asyncio.create_task(projector.run())
     queries = Queries(own.readers)
-    await queries.wait_for(acme, "costs", 30)
-    await queries.wait_for(other, "activity", 30)
+    await queries.freshness.wait_for(acme, "costs", 30)
+    await queries.freshness.wait_for(other, "activity", 30)
     assert not following.done()
     projector.stop()
     await following
@@ -300,8 +302,8 @@ async def test_a_query_sees_every_command_acknowledged_before_it(url: str, own: 
     following = asyncio.create_task(projector.run())
     for n in range(30):
         outcome = await submit(own, company, create(str(n)))
-        assert await queries.wait_for(company, "activity", 30) >= outcome.position
-        newest = (await queries.activity(company, ActivityFilter(), None, 1))[0]
+        assert await queries.freshness.wait_for(company, "activity", 30) >= outcome.position
+        newest = (await queries.activity.page(company, ActivityFilter(), None, 1))[0]
         assert newest["position"] == outcome.position
     projector.stop()
     await following
@@ -311,10 +313,10 @@ async def test_a_query_sees_every_command_acknowledged_before_it(url: str, own: 
 async def test_a_query_does_not_wait_for_ever(own: Ledger, acme: str) -> None:
     """Nobody moves the model: after the bound the caller hears how far it is."""
     queries = Queries(own.readers)
-    head = await queries.head(acme)
+    head = await queries.freshness.head(acme)
     for model in FOLLOWING:
         with pytest.raises(ReadModelBehind) as behind:
-            await queries.wait_for(acme, model.name, 0.2)
+            await queries.freshness.wait_for(acme, model.name, 0.2)
         assert behind.value.facts == {"position": 0, "head": head}
 
 
@@ -323,12 +325,12 @@ async def test_a_query_that_waits_goes_on_when_the_model_is_there(
 ) -> None:
     """A projector that comes in time is in time."""
     queries = Queries(own.readers)
-    waiting = asyncio.create_task(queries.wait_for(acme, "costs", 30))
+    waiting = asyncio.create_task(queries.freshness.wait_for(acme, "costs", 30))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await catch_up(url, acme)
-    assert await waiting == await queries.head(acme)
-    total = (await queries.cost_sums(acme, CostFilter(), [], 1))[0]
+    assert await waiting == await queries.freshness.head(acme)
+    total = (await queries.costs.sums(acme, CostFilter(), [], 1))[0]
     assert total["reports"] == await own.readers.fetchval(
         "SELECT count(*) FROM events WHERE company_id = $1 AND type = 'run.cost_reported'", acme
     )
@@ -381,7 +383,7 @@ async def let_leases_run_out(url: str) -> None:
 async def follow_to_the_head(own: Ledger, company: str, seconds: float = 30) -> None:
     """Returns once both models are where the log ends."""
     for model in FOLLOWING:
-        await Queries(own.readers).wait_for(company, model.name, seconds)
+        await Queries(own.readers).freshness.wait_for(company, model.name, seconds)
 
 
 async def catch_up(url: str, company: str) -> None:

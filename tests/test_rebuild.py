@@ -142,7 +142,7 @@ async def test_commands_go_on_while_models_are_rebuilt(url: str, own: Ledger, ac
         stop.set()
         acknowledged = [title for written in await writing for title in written]
         for model in FOLLOWING:
-            await Queries(own.readers).wait_for(acme, model.name, 30)
+            await Queries(own.readers).freshness.wait_for(acme, model.name, 30)
     assert len(acknowledged) > 100
     there = (await titles(own, acme))[20:]  # Those of the agents came first.
     assert sorted(there) == sorted(acknowledged)
@@ -416,7 +416,7 @@ async def be_followed(own: Ledger, company: str) -> None:
     """Lets a projector catch up, and leave."""
     async with following(own.url):
         for model in FOLLOWING:
-            await Queries(own.readers).wait_for(company, model.name, 30)
+            await Queries(own.readers).freshness.wait_for(company, model.name, 30)
 
 
 async def has_rows(url: str, table: str) -> bool:

@@ -60,7 +60,7 @@ def company_list(
         rows = [
             row
             for end in await log.ends(ledger.readers)
-            if (row := await Queries(ledger.readers).company(end.company_id))
+            if (row := await Queries(ledger.readers).things.company(end.company_id))
         ]
         shown = [
             {"id": str(r["company_id"]), "name": r["name"], "workflow": r["workflow"]} for r in rows
@@ -106,7 +106,7 @@ def key_list(
 
     async def show(ledger: Ledger) -> None:
         await must_exist(ledger, company_id)
-        rows = await Queries(ledger.readers).keys(company_id, None, 10_000, True)
+        rows = await Queries(ledger.readers).things.keys(company_id, None, 10_000, True)
         keys = [views.key(read_key(row)) for row in rows]
         tell(
             keys,
