@@ -28,6 +28,28 @@ BEGIN
 EXCEPTION WHEN unique_violation THEN NULL; -- another installer has just done it
 END $$;
 
+-- begin analyst roles
+-- An analyst is a role that `ledger analyst-role create` makes: a member of ledger_analyst, which may
+-- read the views of schema analytics and nothing else.
+DO $$
+BEGIN
+    CREATE ROLE ledger_analyst NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$;
+-- What Postgres lets everybody write in any database: temporary tables, and large objects.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO ledger_owner', current_database());
+    IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        REVOKE EXECUTE ON FUNCTION
+            pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid),
+            pg_catalog.lo_from_bytea(oid, bytea)
+        FROM PUBLIC;
+    END IF;
+END $$;
+-- end analyst roles
+
 CREATE SCHEMA ledger AUTHORIZATION ledger_owner;
 -- A rebuild makes its shadow tables in schemas of its own.
 DO $$
@@ -318,6 +340,17 @@ CREATE TABLE spending (
     PRIMARY KEY (company_id, scope, scope_id, month)
 );
 
+-- What corrected reports of costs come to; those that nobody corrected say so in the log.
+CREATE TABLE cost_corrections (
+    company_id    uuid NOT NULL,
+    position      bigint NOT NULL,    -- of the report
+    input_tokens  bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    cached_tokens bigint NOT NULL,
+    cost_micros   bigint NOT NULL,
+    PRIMARY KEY (company_id, position)
+);
+
 -- ── following read models: a projector's, each as of its checkpoint ────────────────────
 
 CREATE TABLE checkpoints (
@@ -344,6 +377,8 @@ CREATE TABLE activity (
     subject_type text NOT NULL,       -- company, key, issue, run, or a kind of the directory
     subject_id   uuid NOT NULL,
     issue_id     uuid,                -- the issue it bears on, if any
+    project_id   uuid,                -- the project that this was in, once it had happened
+    former_project_id uuid,           -- the project that this took it out of
     actor        text NOT NULL,
     on_behalf_of text,
     via          text NOT NULL,
@@ -351,6 +386,7 @@ CREATE TABLE activity (
     run_id       uuid,
     command_id   uuid NOT NULL,
     at           timestamptz NOT NULL, -- when it happened: occurred_at, else recorded_at
+    occurred_at  timestamptz,         -- null: when it was recorded
     recorded_at  timestamptz NOT NULL,
     sentence     text NOT NULL,
     changes      jsonb NOT NULL,      -- [{"field", "from", "to"}]
@@ -360,16 +396,41 @@ CREATE INDEX activity_of_issue ON activity (company_id, issue_id, position)
     WHERE issue_id IS NOT NULL;
 CREATE INDEX activity_of_actor ON activity (company_id, actor, position);
 CREATE INDEX activity_of_run ON activity (company_id, run_id, position) WHERE run_id IS NOT NULL;
+CREATE INDEX activity_on_behalf_of ON activity (company_id, on_behalf_of, position)
+    WHERE on_behalf_of IS NOT NULL;
+CREATE INDEX activity_of_project ON activity (company_id, project_id, position)
+    WHERE project_id IS NOT NULL;
+CREATE INDEX activity_of_former_project ON activity (company_id, former_project_id, position)
+    WHERE former_project_id IS NOT NULL;
+CREATE INDEX activity_of_type ON activity (company_id, type, position);
+CREATE INDEX activity_of_subject_type ON activity (company_id, subject_type, position);
+-- What was recorded when it happened is in the order of positions; this is the rest.
+CREATE INDEX activity_imported ON activity (company_id, occurred_at, position)
+    WHERE occurred_at IS NOT NULL;
 
+-- The project that an issue, or a milestone, is in: what the activity's projector remembers.
+CREATE TABLE activity_projects (
+    company_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    PRIMARY KEY (company_id, subject_id)
+);
+
+-- Reports of costs, and corrections of them: each has the difference, so that the rows up to a
+-- position add up to what was known by then.
 CREATE TABLE cost_entries (
     company_id    uuid NOT NULL,
     position      bigint NOT NULL,
-    day           date NOT NULL,      -- of `at`, in UTC
-    at            timestamptz NOT NULL,
+    corrects_position bigint,         -- the report that is corrected; null for a report
+    day           date NOT NULL,      -- on which the report happened, in UTC
+    at            timestamptz NOT NULL, -- when it happened: occurred_at, else recorded_at
+    recorded_at   timestamptz NOT NULL,
+    month         text NOT NULL,      -- 2026-04: the one of the budgets in which it counts
     run_id        uuid NOT NULL,
     issue_id      uuid NOT NULL,
     agent_id      text NOT NULL,
-    project_id    uuid,               -- the issue's project when it was reported
+    team_id       uuid,               -- the issue's team when it was reported
+    project_id    uuid,               -- and its project
     provider      text NOT NULL,
     model         text NOT NULL,
     input_tokens  bigint NOT NULL,
@@ -379,14 +440,18 @@ CREATE TABLE cost_entries (
     PRIMARY KEY (company_id, position)
 );
 CREATE INDEX cost_entries_of_issue ON cost_entries (company_id, issue_id, position);
+CREATE INDEX cost_entries_of_run ON cost_entries (company_id, run_id, position);
+CREATE INDEX cost_entries_of_agent ON cost_entries (company_id, agent_id, position);
+CREATE INDEX cost_entries_of_day ON cost_entries (company_id, day, position);
 
--- One row a day, agent, project, issue, provider and model: every coarser sum is a sum of these.
+-- Sums by all that is coarse: every coarser one is a sum of these. Those of an issue or of a run
+-- are sums of its entries.
 CREATE TABLE cost_sums (
     company_id    uuid NOT NULL,
     day           date NOT NULL,
     agent_id      text NOT NULL,
+    team          text NOT NULL,      -- a team's id, or '' for none
     project       text NOT NULL,      -- a project's id, or '' for none
-    issue_id      uuid NOT NULL,
     provider      text NOT NULL,
     model         text NOT NULL,
     reports       bigint NOT NULL,
@@ -394,8 +459,210 @@ CREATE TABLE cost_sums (
     output_tokens bigint NOT NULL,
     cached_tokens bigint NOT NULL,
     cost_micros   bigint NOT NULL,
-    PRIMARY KEY (company_id, day, agent_id, project, issue_id, provider, model)
+    rework_micros bigint NOT NULL,    -- of these, what runs cost whose work must be done again
+    PRIMARY KEY (company_id, day, agent_id, team, project, provider, model)
 );
+
+-- Runs whose work must be done again, since the event that said so.
+CREATE TABLE cost_rework (
+    company_id    uuid NOT NULL,
+    run_id        uuid NOT NULL,
+    position      bigint NOT NULL,    -- of the run's end
+    at            timestamptz NOT NULL,
+    PRIMARY KEY (company_id, run_id)
+);
+
+-- What each issue cost, and when it was finished.
+CREATE TABLE cost_issues (
+    company_id    uuid NOT NULL,
+    issue_id      uuid NOT NULL,
+    team          text NOT NULL,      -- a team's id, or '' for none
+    project       text NOT NULL,      -- a project's id, or '' for none
+    agent_id      text NOT NULL,      -- who worked on it last, or '' for nobody
+    last_moved    text NOT NULL,      -- what last happened to who holds it, or to its status
+    finished_on   date,               -- since when it has been done or closed, in UTC
+    cost_micros   bigint NOT NULL,
+    rework_micros bigint NOT NULL,
+    PRIMARY KEY (company_id, issue_id)
+);
+CREATE INDEX cost_issues_finished ON cost_issues (company_id, finished_on)
+    WHERE finished_on IS NOT NULL;
+
+-- Every state that an issue was in: one row an event of it. What lists are answered from: those of
+-- now from the current states, those of a moment from the last states before it.
+CREATE TABLE issue_versions (
+    company_id           uuid NOT NULL,
+    issue_id             uuid NOT NULL,
+    position             bigint NOT NULL, -- the event that made this state
+    timeline             text NOT NULL,   -- both; or recorded or occurred, where those differ
+    at                   timestamptz NOT NULL, -- when it happened: occurred_at, else recorded_at
+    told_until           timestamptz NOT NULL, -- the latest `at` of the issue up to here
+    is_current           boolean NOT NULL,     -- the state after all events, in log order
+    version              bigint NOT NULL,
+    identifier           text NOT NULL,
+    title                text NOT NULL,
+    status               text NOT NULL,
+    priority             text NOT NULL,
+    assignee             text,
+    holder_agent_id      text,
+    holder_run_id        uuid,
+    held_since           timestamptz,
+    lease_seconds        integer,
+    lease_expires_at     timestamptz,
+    fencing_token        bigint,
+    paused_at            timestamptz,
+    paused_run_id        uuid,
+    blocked_from         text,
+    run_count            bigint NOT NULL,
+    per_task_micros      bigint,
+    team_id              uuid,
+    project_id           uuid,
+    goal_id              uuid,
+    milestone_id         uuid,
+    parent_id            uuid,
+    label_ids            uuid[] NOT NULL,
+    due_at               timestamptz,
+    estimate             bigint,
+    sort_order           text,
+    billing_code         text,
+    external_system      text,
+    external_id          text,
+    comment_count        bigint NOT NULL,
+    started_at           timestamptz,
+    completed_at         timestamptz,
+    deleted_at           timestamptz,
+    description_position bigint,
+    description_sha256   text,
+    created_position     bigint NOT NULL,
+    created_at           timestamptz NOT NULL,
+    created_by           text NOT NULL,
+    updated_at           timestamptz NOT NULL,
+    priority_rank        smallint NOT NULL GENERATED ALWAYS AS (
+        CASE priority WHEN 'urgent' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2
+                      WHEN 'low' THEN 3 ELSE 4 END
+    ) STORED,
+    sort_number          numeric NOT NULL GENERATED ALWAYS AS (
+        coalesce(sort_order::numeric, 'Infinity'::numeric)
+    ) STORED,
+    PRIMARY KEY (company_id, issue_id, position, timeline)
+);
+CREATE INDEX issue_versions_at ON issue_versions (company_id, issue_id, at, position)
+    WHERE timeline <> 'recorded';
+CREATE UNIQUE INDEX issue_versions_current ON issue_versions (company_id, issue_id)
+    WHERE is_current;
+CREATE INDEX issue_versions_changed ON issue_versions (company_id, position) WHERE is_current;
+CREATE INDEX issue_versions_created ON issue_versions (company_id, created_at, created_position)
+    WHERE is_current AND deleted_at IS NULL;
+CREATE INDEX issue_versions_priority ON issue_versions
+    (company_id, priority_rank, created_at, created_position)
+    WHERE is_current AND deleted_at IS NULL;
+CREATE INDEX issue_versions_updated ON issue_versions (company_id, updated_at, created_position)
+    WHERE is_current AND deleted_at IS NULL;
+CREATE INDEX issue_versions_sorted ON issue_versions (company_id, sort_number, created_position)
+    WHERE is_current AND deleted_at IS NULL;
+CREATE INDEX issue_versions_status ON issue_versions
+    (company_id, status, priority_rank, created_at, created_position) INCLUDE (position)
+    WHERE is_current AND deleted_at IS NULL;
+CREATE INDEX issue_versions_assignee ON issue_versions
+    (company_id, assignee, created_at, created_position)
+    WHERE is_current AND deleted_at IS NULL;
+CREATE INDEX issue_versions_team ON issue_versions
+    (company_id, team_id, created_at, created_position)
+    WHERE is_current AND deleted_at IS NULL AND team_id IS NOT NULL;
+CREATE INDEX issue_versions_project ON issue_versions
+    (company_id, project_id, created_at, created_position)
+    WHERE is_current AND deleted_at IS NULL AND project_id IS NOT NULL;
+CREATE INDEX issue_versions_goal ON issue_versions
+    (company_id, goal_id, created_at, created_position)
+    WHERE is_current AND deleted_at IS NULL AND goal_id IS NOT NULL;
+CREATE INDEX issue_versions_milestone ON issue_versions
+    (company_id, milestone_id, created_at, created_position)
+    WHERE is_current AND deleted_at IS NULL AND milestone_id IS NOT NULL;
+CREATE INDEX issue_versions_parent ON issue_versions
+    (company_id, parent_id, created_at, created_position)
+    WHERE is_current AND deleted_at IS NULL AND parent_id IS NOT NULL;
+CREATE INDEX issue_versions_external ON issue_versions (company_id, external_system, external_id)
+    WHERE is_current AND deleted_at IS NULL AND external_id IS NOT NULL;
+CREATE INDEX issue_versions_labels ON issue_versions USING gin (label_ids)
+    WHERE is_current AND deleted_at IS NULL;
+
+-- The words of an issue's texts. The company's id is one of them, so that a search for others looks
+-- at this company's texts alone.
+CREATE TABLE issue_texts (
+    company_id uuid NOT NULL,
+    issue_id   uuid NOT NULL,
+    part       text NOT NULL,         -- title, description, or a comment's id
+    words      tsvector NOT NULL,
+    PRIMARY KEY (company_id, issue_id, part)
+);
+CREATE INDEX issue_texts_words ON issue_texts USING gin (words);
+
+-- ── what lists of issues are asked by ──────────────────────────────────────────────────
+
+-- Whether an issue is wanted: by its status and priority, and by what `wanted` names. The planner
+-- reads this text in place of a call, and leaves out what is not asked for.
+CREATE FUNCTION issue_matches(
+    status text, priority text, assignee text, team_id uuid, project_id uuid, goal_id uuid,
+    milestone_id uuid, parent_id uuid, label_ids uuid[], external_system text, external_id text,
+    created_at timestamptz, updated_at timestamptz,
+    statuses text[], priorities text[], wanted jsonb
+) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (statuses IS NULL OR status = ANY (statuses))
+    AND (priorities IS NULL OR priority = ANY (priorities))
+    AND CASE WHEN wanted ->> 'assignee' IS NULL THEN true
+             WHEN wanted ->> 'assignee' = 'none' THEN assignee IS NULL
+             ELSE assignee = wanted ->> 'assignee' END
+    AND (wanted ->> 'team_id' IS NULL OR team_id = (wanted ->> 'team_id')::uuid)
+    AND (wanted ->> 'project_id' IS NULL OR project_id = (wanted ->> 'project_id')::uuid)
+    AND (wanted ->> 'goal_id' IS NULL OR goal_id = (wanted ->> 'goal_id')::uuid)
+    AND (wanted ->> 'milestone_id' IS NULL OR milestone_id = (wanted ->> 'milestone_id')::uuid)
+    AND CASE WHEN wanted ->> 'parent_id' IS NULL THEN true
+             WHEN wanted ->> 'parent_id' = 'none' THEN parent_id IS NULL
+             ELSE parent_id = (wanted ->> 'parent_id')::uuid END
+    AND (wanted ->> 'label_id' IS NULL OR label_ids @> ARRAY[(wanted ->> 'label_id')::uuid])
+    AND (wanted ->> 'external_system' IS NULL OR external_system = wanted ->> 'external_system')
+    AND (wanted ->> 'external_id' IS NULL OR external_id = wanted ->> 'external_id')
+    AND (wanted ->> 'created_since' IS NULL
+         OR created_at >= (wanted ->> 'created_since')::timestamptz)
+    AND (wanted ->> 'created_until' IS NULL
+         OR created_at < (wanted ->> 'created_until')::timestamptz)
+    AND (wanted ->> 'updated_since' IS NULL
+         OR updated_at >= (wanted ->> 'updated_since')::timestamptz)
+    AND (wanted ->> 'updated_until' IS NULL
+         OR updated_at < (wanted ->> 'updated_until')::timestamptz);
+
+-- The issues whose texts say all of `wanted` (words, or phrases in quotes, as people write them to
+-- search engines; each may stand in another text), and nothing of `unwanted`. What is no word to
+-- search for, such as "the", is passed over.
+CREATE FUNCTION issues_saying(company_id uuid, wanted text[], unwanted text[])
+RETURNS SETOF uuid LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+AS $$
+    WITH ours AS MATERIALIZED (
+        SELECT ('' || $1::text || '')::tsquery AS query
+    ),
+    terms AS MATERIALIZED (
+        SELECT asked.query
+        FROM unnest($2) AS term
+    CROSS JOIN LATERAL websearch_to_tsquery('english', term) AS asked (query)
+        WHERE numnode(asked.query) > 0
+    )
+    SELECT t.issue_id
+    FROM terms
+    CROSS JOIN ours
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT x.issue_id
+        FROM ledger.issue_texts AS x
+        WHERE x.company_id = $1 AND x.words @@ (terms.query && ours.query)
+    ) AS t
+    GROUP BY t.issue_id
+    HAVING count(*) = (SELECT count(*) FROM terms)
+    EXCEPT
+    SELECT x.issue_id
+    FROM unnest($3) AS term
+    CROSS JOIN ours
+    JOIN ledger.issue_texts AS x
+      ON x.company_id = $1 AND x.words @@ (websearch_to_tsquery('english', term) && ours.query)
+$$;
 
 -- ── who may do what ────────────────────────────────────────────────────────────────────
 
@@ -405,7 +672,370 @@ GRANT INSERT ON events TO ledger_app;
 GRANT INSERT, UPDATE ON company_heads, idempotency_keys, checkpoints, projector_leases TO ledger_app;
 GRANT INSERT, UPDATE, DELETE ON
     companies, api_keys, directory, issue_prefixes, issues, comments, links, runs,
-    leases, spending, activity, cost_entries, cost_sums
+    leases, spending, issue_versions, issue_texts, activity, activity_projects, cost_entries, cost_sums,
+    cost_corrections, cost_rework, cost_issues
 TO ledger_app;
+
+-- ── analysts: what they may read ───────────────────────────────────────────────────────
+--
+-- A rebuild drops the views and, when it has exchanged the tables, runs this part again.
+
+-- begin analytics
+CREATE TABLE IF NOT EXISTS ledger.analysts (
+    company_id uuid NOT NULL,
+    role_name  text NOT NULL,         -- a role of the database, which sees this company
+    PRIMARY KEY (company_id, role_name)
+);
+CREATE SCHEMA IF NOT EXISTS analytics;
+COMMENT ON SCHEMA analytics IS 'Read-only views for analysts, each of the companies they may see.';
+
+-- What all other views are cut down to, before any condition of the asker's is looked at. Who may
+-- act as ledger_app sees every company.
+CREATE VIEW analytics.visible_companies AS
+SELECT a.company_id FROM ledger.analysts AS a WHERE a.role_name = current_user::text
+UNION ALL
+SELECT h.company_id FROM ledger.company_heads AS h
+WHERE pg_has_role(current_user, 'ledger_app', 'USAGE');
+COMMENT ON VIEW analytics.visible_companies IS 'The companies of whoever asks.';
+COMMENT ON COLUMN analytics.visible_companies.company_id IS 'Id of the company.';
+
+CREATE VIEW analytics.companies WITH (security_barrier) AS
+SELECT c.company_id, c.name, c.workflow, c.created_at, h.head AS head_position,
+       coalesce(activity.position, 0) AS activity_position,
+       coalesce(costs.position, 0) AS costs_position, h.last_at AS last_event_at
+FROM ledger.companies AS c
+JOIN ledger.company_heads AS h ON h.company_id = c.company_id
+LEFT JOIN ledger.checkpoints AS activity
+    ON activity.company_id = c.company_id AND activity.model = 'activity'
+LEFT JOIN ledger.checkpoints AS costs
+    ON costs.company_id = c.company_id AND costs.model = 'costs'
+WHERE c.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies));
+COMMENT ON VIEW analytics.companies IS
+    'The companies that you may see, and how far their read models are.';
+COMMENT ON COLUMN analytics.companies.company_id IS 'Id of the company.';
+COMMENT ON COLUMN analytics.companies.name IS 'What it is called.';
+COMMENT ON COLUMN analytics.companies.workflow IS 'The workflow that it chose.';
+COMMENT ON COLUMN analytics.companies.created_at IS 'When it began.';
+COMMENT ON COLUMN analytics.companies.head_position IS
+    'Position of the last event of its log; issues, runs and leases are as of it.';
+COMMENT ON COLUMN analytics.companies.activity_position IS
+    'Position up to which activity, transitions and seconds_in_status are.';
+COMMENT ON COLUMN analytics.companies.costs_position IS 'Position up to which costs are.';
+COMMENT ON COLUMN analytics.companies.last_event_at IS 'When the last event was recorded.';
+
+CREATE VIEW analytics.issues WITH (security_barrier) AS
+SELECT i.company_id, i.issue_id, i.identifier, i.title, i.status, i.priority, i.assignee,
+       person.name AS assignee_name, i.holder_agent_id, i.team_id, team.name AS team_name,
+       i.project_id, project.name AS project_name, i.goal_id, goal.name AS goal_name,
+       i.milestone_id, milestone.name AS milestone_name, i.parent_id,
+       ARRAY(
+           SELECT label.name FROM ledger.directory AS label
+           WHERE label.company_id = i.company_id AND label.entry_id = ANY (i.label_ids)
+           ORDER BY label.name
+       ) AS label_names,
+       i.estimate, i.due_at, i.billing_code, i.external_system, i.external_id, i.comment_count,
+       i.run_count, coalesce(spent.spent_micros, 0) AS cost_micros,
+       (coalesce(spent.spent_micros, 0) / 1000000.0)::numeric(20, 6) AS cost_usd,
+       i.created_at, i.created_by, i.started_at, i.completed_at, i.updated_at,
+       extract(epoch FROM coalesce(i.completed_at, now()) - i.created_at)::float8 AS age_seconds,
+       extract(epoch FROM i.completed_at - i.created_at)::float8 AS lead_seconds,
+       extract(epoch FROM i.completed_at - i.started_at)::float8 AS cycle_seconds
+FROM ledger.issues AS i
+LEFT JOIN ledger.directory AS person
+    ON person.company_id = i.company_id AND person.entry_id = CASE
+        WHEN i.assignee ~ '^(agent|user):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        THEN split_part(i.assignee, ':', 2)::uuid END
+LEFT JOIN ledger.directory AS team
+    ON team.company_id = i.company_id AND team.entry_id = i.team_id
+LEFT JOIN ledger.directory AS project
+    ON project.company_id = i.company_id AND project.entry_id = i.project_id
+LEFT JOIN ledger.directory AS goal
+    ON goal.company_id = i.company_id AND goal.entry_id = i.goal_id
+LEFT JOIN ledger.directory AS milestone
+    ON milestone.company_id = i.company_id AND milestone.entry_id = i.milestone_id
+LEFT JOIN ledger.spending AS spent
+    ON spent.company_id = i.company_id AND spent.scope = 'issue'
+   AND spent.scope_id = i.issue_id::text AND spent.month = ''
+WHERE i.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies))
+  AND i.deleted_at IS NULL;
+COMMENT ON VIEW analytics.issues IS
+    'Issues as they are now, without deleted ones and without their long texts.';
+COMMENT ON COLUMN analytics.issues.company_id IS 'Id of the company.';
+COMMENT ON COLUMN analytics.issues.issue_id IS 'Id of the issue.';
+COMMENT ON COLUMN analytics.issues.identifier IS 'Its name for people, such as ENG-42.';
+COMMENT ON COLUMN analytics.issues.title IS 'What it is about.';
+COMMENT ON COLUMN analytics.issues.status IS 'Where it is in the workflow.';
+COMMENT ON COLUMN analytics.issues.priority IS 'none, low, medium, high or urgent.';
+COMMENT ON COLUMN analytics.issues.assignee IS 'Who shall do it: agent:ID or user:ID.';
+COMMENT ON COLUMN analytics.issues.assignee_name IS 'The name of the assignee in the directory.';
+COMMENT ON COLUMN analytics.issues.holder_agent_id IS 'The agent whose run holds it now.';
+COMMENT ON COLUMN analytics.issues.team_id IS 'Id of its team.';
+COMMENT ON COLUMN analytics.issues.team_name IS 'The name of its team.';
+COMMENT ON COLUMN analytics.issues.project_id IS 'Id of its project.';
+COMMENT ON COLUMN analytics.issues.project_name IS 'The name of its project.';
+COMMENT ON COLUMN analytics.issues.goal_id IS 'Id of its goal.';
+COMMENT ON COLUMN analytics.issues.goal_name IS 'The name of its goal.';
+COMMENT ON COLUMN analytics.issues.milestone_id IS 'Id of its milestone.';
+COMMENT ON COLUMN analytics.issues.milestone_name IS 'The name of its milestone.';
+COMMENT ON COLUMN analytics.issues.parent_id IS 'The issue that it is a part of.';
+COMMENT ON COLUMN analytics.issues.label_names IS 'The names of its labels, sorted.';
+COMMENT ON COLUMN analytics.issues.estimate IS 'How large somebody guessed it to be.';
+COMMENT ON COLUMN analytics.issues.due_at IS 'When it is due.';
+COMMENT ON COLUMN analytics.issues.billing_code IS 'To which account it is charged.';
+COMMENT ON COLUMN analytics.issues.external_system IS 'The system that it came from.';
+COMMENT ON COLUMN analytics.issues.external_id IS 'Its id there.';
+COMMENT ON COLUMN analytics.issues.comment_count IS 'How many comments it has.';
+COMMENT ON COLUMN analytics.issues.run_count IS 'How many runs have held it.';
+COMMENT ON COLUMN analytics.issues.cost_micros IS 'What its runs cost so far, in micro-dollars.';
+COMMENT ON COLUMN analytics.issues.cost_usd IS 'The same in dollars.';
+COMMENT ON COLUMN analytics.issues.created_at IS 'When it was created.';
+COMMENT ON COLUMN analytics.issues.created_by IS 'Who created it.';
+COMMENT ON COLUMN analytics.issues.started_at IS 'When work on it began for the first time.';
+COMMENT ON COLUMN analytics.issues.completed_at IS
+    'When it was finished; null while it is not, or is open again.';
+COMMENT ON COLUMN analytics.issues.updated_at IS 'When it last changed.';
+COMMENT ON COLUMN analytics.issues.age_seconds IS
+    'From its creation until it was finished, or until now.';
+COMMENT ON COLUMN analytics.issues.lead_seconds IS
+    'From its creation until it was finished; null while it is not.';
+COMMENT ON COLUMN analytics.issues.cycle_seconds IS
+    'From the beginning of the work until it was finished; null while it is not.';
+
+CREATE VIEW analytics.activity WITH (security_barrier) AS
+SELECT a.company_id, a.position, a.event_id, a.type, a.subject_type, a.subject_id, a.issue_id,
+       i.identifier, a.actor, person.name AS actor_name, a.on_behalf_of, a.via, a.run_id, a.at,
+       a.recorded_at, a.sentence, a.changes
+FROM ledger.activity AS a
+LEFT JOIN ledger.issues AS i ON i.company_id = a.company_id AND i.issue_id = a.issue_id
+LEFT JOIN ledger.directory AS person
+    ON person.company_id = a.company_id AND person.entry_id = CASE
+        WHEN a.actor ~ '^(agent|user):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        THEN split_part(a.actor, ':', 2)::uuid END
+WHERE a.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies));
+COMMENT ON VIEW analytics.activity IS 'What happened, one row an event of the log.';
+COMMENT ON COLUMN analytics.activity.company_id IS 'Id of the company.';
+COMMENT ON COLUMN analytics.activity.position IS 'Position of the event in the log.';
+COMMENT ON COLUMN analytics.activity.event_id IS 'Id of the event.';
+COMMENT ON COLUMN analytics.activity.type IS 'Type of the event, such as issue.checked_out.';
+COMMENT ON COLUMN analytics.activity.subject_type IS
+    'What it is about: company, key, issue, run, or a kind of the directory.';
+COMMENT ON COLUMN analytics.activity.subject_id IS 'Id of that.';
+COMMENT ON COLUMN analytics.activity.issue_id IS 'The issue that it bears on, if any.';
+COMMENT ON COLUMN analytics.activity.identifier IS 'The name of that issue for people.';
+COMMENT ON COLUMN analytics.activity.actor IS 'Who did it: agent:ID, user:ID or system:ID.';
+COMMENT ON COLUMN analytics.activity.actor_name IS 'The name of the actor in the directory.';
+COMMENT ON COLUMN analytics.activity.on_behalf_of IS 'For whom it was done.';
+COMMENT ON COLUMN analytics.activity.via IS 'Through which channel it came.';
+COMMENT ON COLUMN analytics.activity.run_id IS 'The run in which it was done, or that it is about.';
+COMMENT ON COLUMN analytics.activity.at IS 'When it happened.';
+COMMENT ON COLUMN analytics.activity.recorded_at IS
+    'When the log took it; later than `at` for what was imported.';
+COMMENT ON COLUMN analytics.activity.sentence IS 'The event in a sentence.';
+COMMENT ON COLUMN analytics.activity.changes IS 'What changed, as a list of field, from and to.';
+
+CREATE VIEW analytics.costs WITH (security_barrier) AS
+SELECT c.company_id, c.position, c.day, c.at, c.run_id, c.issue_id, i.identifier, c.agent_id,
+       agent.name AS agent_name, c.project_id, project.name AS project_name, c.provider,
+       c.model, c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_micros,
+       (c.cost_micros / 1000000.0)::numeric(20, 6) AS cost_usd
+FROM ledger.cost_entries AS c
+LEFT JOIN ledger.issues AS i ON i.company_id = c.company_id AND i.issue_id = c.issue_id
+LEFT JOIN ledger.directory AS agent
+    ON agent.company_id = c.company_id AND agent.entry_id = CASE
+        WHEN c.agent_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        THEN c.agent_id::uuid END
+LEFT JOIN ledger.directory AS project
+    ON project.company_id = c.company_id AND project.entry_id = c.project_id
+WHERE c.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies));
+COMMENT ON VIEW analytics.costs IS 'What runs reported to have cost, one row a report.';
+COMMENT ON COLUMN analytics.costs.company_id IS 'Id of the company.';
+COMMENT ON COLUMN analytics.costs.position IS 'Position of the report in the log.';
+COMMENT ON COLUMN analytics.costs.day IS 'The day of the report, in UTC.';
+COMMENT ON COLUMN analytics.costs.at IS 'When it was reported.';
+COMMENT ON COLUMN analytics.costs.run_id IS 'The run that reported it.';
+COMMENT ON COLUMN analytics.costs.issue_id IS 'The issue of the run.';
+COMMENT ON COLUMN analytics.costs.identifier IS 'The name of that issue for people.';
+COMMENT ON COLUMN analytics.costs.agent_id IS 'The agent of the run.';
+COMMENT ON COLUMN analytics.costs.agent_name IS 'The name of the agent in the directory.';
+COMMENT ON COLUMN analytics.costs.project_id IS 'The project of the issue when it was reported.';
+COMMENT ON COLUMN analytics.costs.project_name IS 'The name of that project.';
+COMMENT ON COLUMN analytics.costs.provider IS 'Whose model was used.';
+COMMENT ON COLUMN analytics.costs.model IS 'Which model was used.';
+COMMENT ON COLUMN analytics.costs.input_tokens IS 'Tokens that went in.';
+COMMENT ON COLUMN analytics.costs.output_tokens IS 'Tokens that came out.';
+COMMENT ON COLUMN analytics.costs.cached_tokens IS 'Tokens that were read from a cache.';
+COMMENT ON COLUMN analytics.costs.cost_micros IS 'What it cost, in micro-dollars.';
+COMMENT ON COLUMN analytics.costs.cost_usd IS 'The same in dollars.';
+
+CREATE VIEW analytics.runs WITH (security_barrier) AS
+SELECT r.company_id, r.run_id, r.issue_id, i.identifier, r.agent_id, agent.name AS agent_name,
+       CASE WHEN r.ended_at IS NOT NULL THEN 'ended'
+            WHEN r.paused_at IS NOT NULL THEN 'paused' ELSE 'active' END AS status,
+       r.created_at AS started_at, r.ended_at,
+       extract(epoch FROM r.ended_at - r.created_at)::float8 AS duration_seconds,
+       r.exit_reason AS outcome, r.exit_details AS outcome_details, r.progress_percent,
+       r.input_tokens, r.output_tokens, r.cached_tokens, r.cost_micros,
+       (r.cost_micros / 1000000.0)::numeric(20, 6) AS cost_usd
+FROM ledger.runs AS r
+LEFT JOIN ledger.issues AS i ON i.company_id = r.company_id AND i.issue_id = r.issue_id
+LEFT JOIN ledger.directory AS agent
+    ON agent.company_id = r.company_id AND agent.entry_id = CASE
+        WHEN r.agent_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        THEN r.agent_id::uuid END
+WHERE r.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies));
+COMMENT ON VIEW analytics.runs IS 'Runs, each one attempt of an agent at an issue.';
+COMMENT ON COLUMN analytics.runs.company_id IS 'Id of the company.';
+COMMENT ON COLUMN analytics.runs.run_id IS 'Id of the run.';
+COMMENT ON COLUMN analytics.runs.issue_id IS 'The issue that it is an attempt at.';
+COMMENT ON COLUMN analytics.runs.identifier IS 'The name of that issue for people.';
+COMMENT ON COLUMN analytics.runs.agent_id IS 'The agent that runs.';
+COMMENT ON COLUMN analytics.runs.agent_name IS 'The name of the agent in the directory.';
+COMMENT ON COLUMN analytics.runs.status IS 'active, paused or ended.';
+COMMENT ON COLUMN analytics.runs.started_at IS 'When it began.';
+COMMENT ON COLUMN analytics.runs.ended_at IS 'When it ended.';
+COMMENT ON COLUMN analytics.runs.duration_seconds IS
+    'From its beginning to its end; null while it goes on.';
+COMMENT ON COLUMN analytics.runs.outcome IS
+    'How it ended, in the words of the run or of what ended it.';
+COMMENT ON COLUMN analytics.runs.outcome_details IS 'What else the run said about its end.';
+COMMENT ON COLUMN analytics.runs.progress_percent IS 'How far it said to be.';
+COMMENT ON COLUMN analytics.runs.input_tokens IS 'Tokens that went in.';
+COMMENT ON COLUMN analytics.runs.output_tokens IS 'Tokens that came out.';
+COMMENT ON COLUMN analytics.runs.cached_tokens IS 'Tokens that were read from a cache.';
+COMMENT ON COLUMN analytics.runs.cost_micros IS 'What it cost, in micro-dollars.';
+COMMENT ON COLUMN analytics.runs.cost_usd IS 'The same in dollars.';
+
+CREATE VIEW analytics.leases WITH (security_barrier) AS
+SELECT l.company_id, l.issue_id, i.identifier, l.fencing_token, l.run_id, l.agent_id,
+       agent.name AS agent_name, l.lease_seconds, l.acquired_at, l.expires_at, l.ended_at,
+       l.ended_by,
+       extract(epoch FROM l.ended_at - l.acquired_at)::float8 AS held_seconds
+FROM ledger.leases AS l
+LEFT JOIN ledger.issues AS i ON i.company_id = l.company_id AND i.issue_id = l.issue_id
+LEFT JOIN ledger.directory AS agent
+    ON agent.company_id = l.company_id AND agent.entry_id = CASE
+        WHEN l.agent_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        THEN l.agent_id::uuid END
+WHERE l.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies));
+COMMENT ON VIEW analytics.leases IS 'Each time for which a run held an issue.';
+COMMENT ON COLUMN analytics.leases.company_id IS 'Id of the company.';
+COMMENT ON COLUMN analytics.leases.issue_id IS 'The issue that was held.';
+COMMENT ON COLUMN analytics.leases.identifier IS 'The name of that issue for people.';
+COMMENT ON COLUMN analytics.leases.fencing_token IS
+    'The number under which it was held, higher each time.';
+COMMENT ON COLUMN analytics.leases.run_id IS 'The run that held it.';
+COMMENT ON COLUMN analytics.leases.agent_id IS 'The agent of the run.';
+COMMENT ON COLUMN analytics.leases.agent_name IS 'The name of the agent in the directory.';
+COMMENT ON COLUMN analytics.leases.lease_seconds IS 'For how long it was taken or last renewed.';
+COMMENT ON COLUMN analytics.leases.acquired_at IS 'Since when it was held.';
+COMMENT ON COLUMN analytics.leases.expires_at IS 'From when on somebody else may claim the issue.';
+COMMENT ON COLUMN analytics.leases.ended_at IS 'When it was over; null while it is held.';
+COMMENT ON COLUMN analytics.leases.ended_by IS 'Type of the event that ended it.';
+COMMENT ON COLUMN analytics.leases.held_seconds IS 'For how long it was held; null while it is.';
+
+CREATE VIEW analytics.transitions WITH (security_barrier) AS
+SELECT t.company_id, t.issue_id, i.identifier, t.position, t.from_status, t.to_status, t.at,
+       t.actor, person.name AS actor_name, t.on_behalf_of, t.run_id,
+       t.seconds AS seconds_in_from_status
+FROM (
+    SELECT a.company_id, a.issue_id, a.position, a.at, a.actor, a.on_behalf_of, a.run_id,
+           moved ->> 'from' AS from_status, moved ->> 'to' AS to_status,
+           extract(epoch FROM a.at - lag(a.at) OVER of_issue)::float8 AS seconds
+    FROM ledger.activity AS a
+    CROSS JOIN jsonb_array_elements(a.changes) AS moved
+    WHERE a.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies))
+      AND a.issue_id IS NOT NULL
+      AND moved ->> 'field' = 'status'
+    WINDOW of_issue AS (PARTITION BY a.company_id, a.issue_id ORDER BY a.position)
+) AS t
+LEFT JOIN ledger.issues AS i ON i.company_id = t.company_id AND i.issue_id = t.issue_id
+LEFT JOIN ledger.directory AS person
+    ON person.company_id = t.company_id AND person.entry_id = CASE
+        WHEN t.actor ~ '^(agent|user):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        THEN split_part(t.actor, ':', 2)::uuid END;
+COMMENT ON VIEW analytics.transitions IS
+    'Each change of an issue''s status, the first one into existence.';
+COMMENT ON COLUMN analytics.transitions.company_id IS 'Id of the company.';
+COMMENT ON COLUMN analytics.transitions.issue_id IS 'Id of the issue.';
+COMMENT ON COLUMN analytics.transitions.identifier IS 'The name of the issue for people.';
+COMMENT ON COLUMN analytics.transitions.position IS 'Position of the event that changed it.';
+COMMENT ON COLUMN analytics.transitions.from_status IS
+    'The status before; null when the issue was created.';
+COMMENT ON COLUMN analytics.transitions.to_status IS 'The status after.';
+COMMENT ON COLUMN analytics.transitions.at IS 'When it changed.';
+COMMENT ON COLUMN analytics.transitions.actor IS 'Who changed it: agent:ID, user:ID or system:ID.';
+COMMENT ON COLUMN analytics.transitions.actor_name IS 'The name of the actor in the directory.';
+COMMENT ON COLUMN analytics.transitions.on_behalf_of IS 'For whom it was changed.';
+COMMENT ON COLUMN analytics.transitions.run_id IS 'The run in which it was changed.';
+COMMENT ON COLUMN analytics.transitions.seconds_in_from_status IS
+    'For how long the issue had been in the status before.';
+
+CREATE VIEW analytics.cycle_time WITH (security_barrier) AS
+SELECT i.company_id, i.issue_id, i.identifier, i.title, i.status, i.team_id,
+       team.name AS team_name, i.project_id, project.name AS project_name, i.assignee,
+       person.name AS assignee_name, i.created_at, i.started_at, i.completed_at,
+       extract(epoch FROM i.completed_at - i.created_at)::float8 AS lead_seconds,
+       extract(epoch FROM i.started_at - i.created_at)::float8 AS wait_seconds,
+       extract(epoch FROM i.completed_at - i.started_at)::float8 AS cycle_seconds,
+       (
+           SELECT jsonb_object_agg(spell.status, spell.seconds)
+           FROM (
+               SELECT t.from_status AS status, sum(t.seconds) AS seconds
+               FROM (
+                   SELECT moved ->> 'from' AS from_status,
+                          extract(epoch FROM a.at - lag(a.at) OVER by_position)::float8 AS seconds
+                   FROM ledger.activity AS a
+                   CROSS JOIN jsonb_array_elements(a.changes) AS moved
+                   WHERE a.company_id = i.company_id AND a.issue_id = i.issue_id
+                     AND moved ->> 'field' = 'status'
+                   WINDOW by_position AS (ORDER BY a.position)
+               ) AS t
+               WHERE t.from_status IS NOT NULL
+               GROUP BY t.from_status
+           ) AS spell
+       ) AS seconds_in_status
+FROM ledger.issues AS i
+LEFT JOIN ledger.directory AS person
+    ON person.company_id = i.company_id AND person.entry_id = CASE
+        WHEN i.assignee ~ '^(agent|user):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        THEN split_part(i.assignee, ':', 2)::uuid END
+LEFT JOIN ledger.directory AS team
+    ON team.company_id = i.company_id AND team.entry_id = i.team_id
+LEFT JOIN ledger.directory AS project
+    ON project.company_id = i.company_id AND project.entry_id = i.project_id
+WHERE i.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies))
+  AND i.completed_at IS NOT NULL
+  AND i.deleted_at IS NULL;
+COMMENT ON VIEW analytics.cycle_time IS
+    'How long each finished issue took, and where the time went.';
+COMMENT ON COLUMN analytics.cycle_time.company_id IS 'Id of the company.';
+COMMENT ON COLUMN analytics.cycle_time.issue_id IS 'Id of the issue.';
+COMMENT ON COLUMN analytics.cycle_time.identifier IS 'Its name for people.';
+COMMENT ON COLUMN analytics.cycle_time.title IS 'What it is about.';
+COMMENT ON COLUMN analytics.cycle_time.status IS
+    'The status in which it ended: done, closed, failed or cancelled.';
+COMMENT ON COLUMN analytics.cycle_time.team_id IS 'Id of its team.';
+COMMENT ON COLUMN analytics.cycle_time.team_name IS 'The name of its team.';
+COMMENT ON COLUMN analytics.cycle_time.project_id IS 'Id of its project.';
+COMMENT ON COLUMN analytics.cycle_time.project_name IS 'The name of its project.';
+COMMENT ON COLUMN analytics.cycle_time.assignee IS 'Who did it: agent:ID or user:ID.';
+COMMENT ON COLUMN analytics.cycle_time.assignee_name IS
+    'The name of the assignee in the directory.';
+COMMENT ON COLUMN analytics.cycle_time.created_at IS 'When it was created.';
+COMMENT ON COLUMN analytics.cycle_time.started_at IS 'When work on it began; null if it never did.';
+COMMENT ON COLUMN analytics.cycle_time.completed_at IS 'When it was finished.';
+COMMENT ON COLUMN analytics.cycle_time.lead_seconds IS 'From its creation until it was finished.';
+COMMENT ON COLUMN analytics.cycle_time.wait_seconds IS 'From its creation until work on it began.';
+COMMENT ON COLUMN analytics.cycle_time.cycle_seconds IS
+    'From the beginning of the work until it was finished.';
+COMMENT ON COLUMN analytics.cycle_time.seconds_in_status IS
+    'For how many seconds it was in each status that it left.';
+
+GRANT USAGE ON SCHEMA analytics TO ledger_analyst, ledger_app;
+GRANT SELECT ON
+    analytics.companies, analytics.issues, analytics.activity, analytics.costs,
+    analytics.runs, analytics.leases, analytics.transitions, analytics.cycle_time
+TO ledger_analyst, ledger_app;
+-- end analytics
 
 COMMIT;

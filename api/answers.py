@@ -50,7 +50,7 @@ def page(
 ) -> web.Response:
     """A page of `asked.limit` rows, of which one more was asked for; `by` orders them."""
     shown = rows[: asked.limit]
-    cursor = _cursor(shown[-1][by]) if len(rows) > asked.limit else None
+    cursor = cursor_at(shown[-1][by]) if len(rows) > asked.limit else None
     body = {
         "items": [show(row) for row in shown],
         "next_cursor": cursor,
@@ -67,7 +67,8 @@ def next_link(request: web.Request, changed: dict[str, str] | None) -> dict[str,
     return {"Link": f'<{request.rel_url.update_query(changed)}>; rel="next"'}
 
 
-def _cursor(position: int) -> str:
+def cursor_at(position: int) -> str:
+    """The cursor that leads on from a position."""
     return base64.urlsafe_b64encode(f"p{position}".encode()).decode().rstrip("=")
 
 
@@ -81,7 +82,7 @@ def position_of(asked: a.PageQuery) -> int | None:
         position = int(text.removeprefix("p"))
     except (binascii.Error, ValueError):
         position = -1
-    if not 0 <= position <= MAX_INT or _cursor(position) != asked.cursor:
+    if not 0 <= position <= MAX_INT or cursor_at(position) != asked.cursor:
         raise Invalid("This cursor is not one that a list gave out.", pointer="/cursor")
     return position
 

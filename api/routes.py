@@ -13,14 +13,26 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from api import asked as a
-from api import commanding, next_issue, shapes
+from api import commanding, history_asked, history_shapes, next_issue, shapes
 from api import wire as w
-from api.asking import activity, costs, feed, issues, things
+from api.asking import (
+    activity,
+    activity_export,
+    budgets,
+    cost_export,
+    costs,
+    differences,
+    explaining,
+    feed,
+    history,
+    issues,
+    things,
+)
 from api.context import Api
 from api.verbs import VERBS, Verb
 from ledger.directory import KINDS
 
-Handler = Callable[[Api, web.Request], Awaitable[web.Response]]
+Handler = Callable[[Api, web.Request], Awaitable[web.StreamResponse]]
 C = "/v1/companies/{company_id}"
 I = C + "/issues/{issue_id}"  # noqa: E741
 R = I + "/runs/{run_id}"
@@ -44,6 +56,8 @@ class Route:
     is_list: bool = False
     is_command: bool = False
     is_versioned: bool = True
+    is_stream: bool = False
+    exports_as: tuple[str, ...] = ()
 
 
 def _command(
@@ -66,7 +80,7 @@ def _command(
 
 
 def _carrying_out(verb: Verb, status: int) -> Handler:
-    async def handler(api: Api, request: web.Request) -> web.Response:
+    async def handler(api: Api, request: web.Request) -> web.StreamResponse:
         return await commanding.carry_out(api, request, verb, status)
 
     return handler
@@ -82,6 +96,7 @@ def _get(
     *,
     is_list: bool = False,
     is_versioned: bool = True,
+    is_stream: bool = False,
     summary: str | None = None,
 ) -> Route:
     return Route(
@@ -96,7 +111,19 @@ def _get(
         query=query,
         is_list=is_list,
         is_versioned=is_versioned and not is_list,
+        is_stream=is_stream,
     )
+
+
+def _export(
+    path: str, name: str, handler: Handler, tag: str, query: type[BaseModel],
+    exports_as: tuple[str, ...],
+) -> Route:  # fmt: skip
+    """A file that streams, in any of these media types."""
+    return Route(
+        "GET", path, tag, (handler.__doc__ or "").strip(), name, handler, 200, None,
+        query=query, is_versioned=False, exports_as=exports_as,
+    )  # fmt: skip
 
 
 def _directory(kind: str) -> list[Route]:
@@ -137,7 +164,11 @@ ROUTES: list[Route] = [
     _command("POST", f"{C}/issues", "create_issue", 201, shapes.IssueView, "issues"),
     _get(f"{C}/issues", "list_issues", issues.issues, shapes.IssueView, "issues", a.IssuesQuery,
          is_list=True),
-    _get(I, "get_issue", issues.issue, shapes.IssueView, "issues"),
+    _get(f"{C}/board", "get_board", issues.board, shapes.BoardView, "issues", a.BoardQuery,
+         is_versioned=False),
+    _get(I, "get_issue", issues.issue, shapes.IssueView, "issues", a.IssueQuery),
+    _get(f"{I}/ancestors", "list_ancestors", issues.ancestors, shapes.IssueView, "issues",
+         is_list=True),
     _command("PATCH", I, "edit_issue", 200, shapes.IssueView, "issues"),
     _command("DELETE", I, "delete_issue", 204, None, "issues"),
     _command("POST", f"{I}/transition", "transition_issue", 200, shapes.IssueView, "issues"),
@@ -182,19 +213,34 @@ ROUTES: list[Route] = [
     _command("POST", f"{R}/finish", "finish_run", 200, shapes.RunView, "work"),
     _command("POST", f"{R}/fail", "fail_run", 200, shapes.RunView, "work"),
     _command("POST", f"{R}/costs", "report_cost", 201, shapes.RunView, "work"),
+    _command("POST", f"{R}/costs/correct", "correct_cost", 200, shapes.RunView, "work"),
     Route(
         "POST", f"{C}/commands", "commands",
         "Carry out one command, a list of up to 100, or `{commands, atomic}`.",
         "carry_out_commands", commanding.carry_out_many, 200, commanding.CommandOutcomes,
         body=commanding.CommandList, query=a.CommandQuery, is_command=True, is_versioned=False,
     ),
+    _get(f"{I}/history", "list_issue_history", history.history, history_shapes.HistoryView,
+         "history", history_asked.HistoryQuery, is_list=True),
+    _get(f"{I}/diff", "diff_issue", differences.diff, history_shapes.DiffView, "history",
+         history_asked.DiffQuery, is_versioned=False),
+    _get(f"{C}/explain", "explain", explaining.explain, history_shapes.ExplanationView,
+         "history", history_asked.ExplainQuery, is_versioned=False),
     _get(f"{C}/activity", "list_activity", activity.activity, shapes.ActivityView, "history",
          a.ActivityQuery, is_list=True),
+    _export(f"{C}/activity/export", "export_activity", activity_export.export, "history",
+            a.ActivityExportQuery, ("application/x-ndjson", "text/csv")),
     _get(f"{C}/events", "list_events", feed.events, shapes.EventView, "history",
-         a.EventsQuery, is_list=True),
+         a.EventsQuery, is_list=True, is_stream=True),
     _get(f"{C}/costs", "list_costs", costs.costs, shapes.CostEntryView, "costs", a.CostsQuery,
          is_list=True),
     _get(f"{C}/costs/sums", "sum_costs", costs.cost_sums, shapes.CostSumView, "costs",
          a.CostSumsQuery, is_list=True),
+    _get(f"{C}/costs/finished", "sum_finished_costs", costs.finished_costs,
+         shapes.FinishedCostView, "costs", a.FinishedCostsQuery, is_list=True),
+    _get(f"{C}/costs/budgets", "list_budgets", budgets.budgets, shapes.ListedBudgetView,
+         "budgets", a.BudgetsQuery, is_list=True),
+    _export(f"{C}/costs/export", "export_costs", cost_export.export, "costs", a.CostExportQuery,
+            ("text/csv", "application/x-ndjson")),
 ]  # fmt: skip
 """In the order in which the documentation shows them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,7 +32,7 @@ class HolderView(View):
 
 
 class IssueView(View):
-    """An issue. `description` is there on GET, and where the command set it."""
+    """An issue. `description` is there on GET, and where the command set it; `expanded` if asked."""
 
     id: str
     identifier: str
@@ -64,6 +64,8 @@ class IssueView(View):
     updated_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    expanded: ExpandedView | None = None
+    as_of_position: int | None = None
 
 
 class EntryView(View):
@@ -270,6 +272,54 @@ class DryRunView(View):
     resource: dict[str, Any]
 
 
+class SubIssuesView(View):
+    """The issues right below an issue: how many, and the first of them."""
+
+    count: int
+    count_by_status: dict[str, int]
+    items: list[IssueView]
+
+
+class FirstView(View):
+    """The first of a list; it goes on at the route of its own."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class ExpandedView(View):
+    """What is around an issue, as far as it was asked for."""
+
+    ancestors: list[IssueView] | None = None
+    sub_issues: SubIssuesView | None = None
+    comments: FirstView | None = None
+    links: FirstView | None = None
+    runs: FirstView | None = None
+    labels: list[LabelView] | None = None
+    assignee: dict[str, Any] | None = None
+    team: TeamView | None = None
+    project: ProjectView | None = None
+    goal: GoalView | None = None
+    milestone: MilestoneView | None = None
+    budget: dict[str, Any] | None = None
+
+
+class ColumnView(View):
+    """The first issues of a status, how many there are, and the list of all of them."""
+
+    status: w.Status
+    count: int
+    items: list[IssueView]
+    all: str
+
+
+class BoardView(View):
+    """Issues by status, as of one moment."""
+
+    columns: list[ColumnView]
+    as_of_position: int
+
+
 class ActivityView(View):
     """One event as activity: a sentence for people, changes for machines."""
 
@@ -279,6 +329,8 @@ class ActivityView(View):
     subject_type: str
     subject_id: str
     issue_id: str | None
+    project_id: str | None
+    former_project_id: str | None
     actor: str
     on_behalf_of: str | None
     via: str
@@ -292,13 +344,19 @@ class ActivityView(View):
 
 
 class CostEntryView(View):
-    """One cost report."""
+    """One cost report; or a correction of one, which tells the difference that it makes.
+
+    `day` is the UTC day of the report, also of its corrections.
+    """
 
     position: int
+    corrects_position: int | None
+    day: date
     at: datetime
     run_id: str
     issue_id: str
     agent_id: str
+    team_id: str | None
     project_id: str | None
     provider: str
     model: str
@@ -309,12 +367,18 @@ class CostEntryView(View):
 
 
 class CostSumView(View):
-    """A sum of cost reports, with the groups that were asked for."""
+    """A sum of cost reports as they are corrected, with the groups that were asked for.
+
+    `rework_micros` is the part of `cost_micros` that runs cost whose work must be done again: that
+    failed, or from which their issue was taken.
+    """
 
     day: date | None = None
     agent_id: str | None = None
+    team_id: str | None = None
     project_id: str | None = None
     issue_id: str | None = None
+    run_id: str | None = None
     provider: str | None = None
     model: str | None = None
     reports: int
@@ -322,6 +386,38 @@ class CostSumView(View):
     output_tokens: int
     cached_tokens: int
     cost_micros: int
+    rework_micros: int
+
+
+class FinishedCostView(View):
+    """What finished issues cost, with the group that was asked for; shares are rounded down.
+
+    `rework_micros` is a part of `cost_micros`.
+    """
+
+    agent_id: str | None = None
+    team_id: str | None = None
+    project_id: str | None = None
+    day: date | None = None
+    month: str | None = None
+    issues: int
+    cost_micros: int
+    mean_micros: int
+    median_micros: int
+    rework_micros: int
+    mean_rework_micros: int
+
+
+class ListedBudgetView(View):
+    """What the company, or an agent, may spend in a month; the limit is the one of now."""
+
+    of: Literal["company", "agent"]
+    agent_id: str | None
+    month: str
+    limit_micros: int | None
+    spent_micros: int
+    remaining_micros: int | None
+    is_exceeded: bool
 
 
 class EventView(View):

@@ -21,6 +21,7 @@ from ledger.submission import Outcome, Provenance, Submission
 from projections.activity import Activity
 from projections.comments import Comments
 from projections.companies import Companies
+from projections.corrections import Corrections
 from projections.costs import Costs
 from projections.directory import Directory
 from projections.issues import Issues
@@ -30,6 +31,8 @@ from projections.projector import FollowingModel
 from projections.runs import Runs
 from projections.shadow import Models
 from projections.spending import Spending
+from projections.texts import Texts
+from projections.versions import Versions
 
 _ISSUES = Issues()
 INLINE: Sequence[InlineModel] = (
@@ -41,10 +44,11 @@ INLINE: Sequence[InlineModel] = (
     Runs(),
     Leases(_ISSUES),
     Spending(),
+    Corrections(),
 )
 """Written in the command's own transaction, in this order."""
 
-FOLLOWING: Sequence[FollowingModel] = (Activity(), Costs())
+FOLLOWING: Sequence[FollowingModel] = (Activity(), Costs(), Versions(), Texts())
 """Moved along the log by the projector."""
 
 MODELS = Models(INLINE, FOLLOWING)

@@ -69,6 +69,13 @@ class Workflow:
     frozen: frozenset[str] = frozenset()
     teams_need_lead: bool = False
 
+    @property
+    def statuses(self) -> frozenset[str]:
+        """Every status that an issue may be in."""
+        steps = {status for after in self.steps.values() for status in after}
+        verbs = {verb.to_status for verb in self.verbs.values()}
+        return frozenset({self.initial, *self.workable, *steps, *verbs})
+
     def allows(self, status: str, to_status: str) -> bool:
         """Whether `to_status` may follow `status`."""
         return to_status in self.steps[status]

@@ -83,9 +83,9 @@ class Issues:
             await connection.execute(_SQL.free_external_refs, company_id, freed)
         if new:
             described = [texts.get(issue.id) for issue in new]
-            await connection.execute(_SQL.insert_issues, company_id, *_columns(new), described)
+            await connection.execute(_SQL.insert_issues, company_id, *issue_columns(new), described)
         if old:
-            await connection.execute(_SQL.update_issues, company_id, *_columns(old))
+            await connection.execute(_SQL.update_issues, company_id, *issue_columns(old))
         changed = [issue.id for issue in old if issue.id in texts]
         if changed:
             await connection.execute(
@@ -98,7 +98,8 @@ def read_issue(row: asyncpg.Record) -> Issue:
     return _read({**row, "due_text": text_of(row["due_at"])})  # type: ignore[arg-type]
 
 
-def _columns(issues: Sequence[Issue]) -> list[list[Any]]:
+def issue_columns(issues: Sequence[Issue]) -> list[list[Any]]:
+    """The fields of issues as columns of rows, the id first, without the description."""
     columns = columns_of(issues, _FIELDS)
     columns[_DUE_AT] = [moment(text) for text in columns[_DUE_AT]]
     return columns

@@ -170,6 +170,16 @@ DROP TABLE IF EXISTS ledger.activity;
 ALTER TABLE ledger_rebuild.activity SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.activity TO ledger_app;
 
+-- name: analyze_activity_projects
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.activity_projects;
+
+-- name: swap_activity_projects
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE IF EXISTS ledger.activity_projects;
+ALTER TABLE ledger_rebuild.activity_projects SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.activity_projects TO ledger_app;
+
 -- name: analyze_cost_entries
 -- What the planner must know of the table, from the moment in which it is live.
 ANALYZE ledger_rebuild.cost_entries;
@@ -189,3 +199,53 @@ ANALYZE ledger_rebuild.cost_sums;
 DROP TABLE IF EXISTS ledger.cost_sums;
 ALTER TABLE ledger_rebuild.cost_sums SET SCHEMA ledger;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_sums TO ledger_app;
+
+-- name: analyze_issue_versions
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.issue_versions;
+
+-- name: swap_issue_versions
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE IF EXISTS ledger.issue_versions;
+ALTER TABLE ledger_rebuild.issue_versions SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.issue_versions TO ledger_app;
+
+-- name: analyze_issue_texts
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.issue_texts;
+
+-- name: swap_issue_texts
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE IF EXISTS ledger.issue_texts;
+ALTER TABLE ledger_rebuild.issue_texts SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.issue_texts TO ledger_app;
+
+-- name: analyze_cost_corrections
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.cost_corrections;
+
+-- name: swap_cost_corrections
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE IF EXISTS ledger.cost_corrections;
+ALTER TABLE ledger_rebuild.cost_corrections SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_corrections TO ledger_app;
+
+-- name: analyze_cost_rework
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.cost_rework;
+
+-- name: swap_cost_rework
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE IF EXISTS ledger.cost_rework;
+ALTER TABLE ledger_rebuild.cost_rework SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_rework TO ledger_app;
+
+-- name: analyze_cost_issues
+-- What the planner must know of the table, from the moment in which it is live.
+ANALYZE ledger_rebuild.cost_issues;
+
+-- name: swap_cost_issues
+-- The shadow becomes the table, with its indexes and its grants.
+DROP TABLE IF EXISTS ledger.cost_issues;
+ALTER TABLE ledger_rebuild.cost_issues SET SCHEMA ledger;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.cost_issues TO ledger_app;

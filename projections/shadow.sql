@@ -154,6 +154,21 @@ FROM (
 -- A company's rows, as text.
 SELECT t::text AS row FROM activity AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
 
+-- name: digest_activity_projects
+-- A company's rows as one hash that does not depend on their order.
+SELECT count(*) AS rows,
+       encode(sha256(coalesce(string_agg(r.hash, '' ORDER BY r.hash), '')), 'hex') AS sha256
+FROM (
+    SELECT sha256(convert_to(t::text, 'UTF8')) AS hash FROM activity_projects AS t
+    WHERE t.company_id = $1
+) AS r;
+
+-- name: rows_activity_projects
+-- A company's rows, as text.
+SELECT t::text AS row FROM activity_projects AS t
+WHERE t.company_id = $1
+ORDER BY t::text COLLATE "C";
+
 -- name: digest_cost_entries
 -- A company's rows as one hash that does not depend on their order.
 SELECT count(*) AS rows,
@@ -177,3 +192,68 @@ FROM (
 -- name: rows_cost_sums
 -- A company's rows, as text.
 SELECT t::text AS row FROM cost_sums AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
+
+-- name: digest_issue_versions
+-- A company's rows as one hash that does not depend on their order.
+SELECT count(*) AS rows,
+       encode(sha256(coalesce(string_agg(r.hash, '' ORDER BY r.hash), '')), 'hex') AS sha256
+FROM (
+    SELECT sha256(convert_to(t::text, 'UTF8')) AS hash FROM issue_versions AS t
+    WHERE t.company_id = $1
+) AS r;
+
+-- name: rows_issue_versions
+-- A company's rows, as text.
+SELECT t::text AS row FROM issue_versions AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
+
+-- name: digest_issue_texts
+-- A company's rows as one hash that does not depend on their order.
+SELECT count(*) AS rows,
+       encode(sha256(coalesce(string_agg(r.hash, '' ORDER BY r.hash), '')), 'hex') AS sha256
+FROM (
+    SELECT sha256(convert_to(t::text, 'UTF8')) AS hash FROM issue_texts AS t
+    WHERE t.company_id = $1
+) AS r;
+
+-- name: rows_issue_texts
+-- A company's rows, as text.
+SELECT t::text AS row FROM issue_texts AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
+
+-- name: digest_cost_corrections
+-- A company's rows as one hash that does not depend on their order.
+SELECT count(*) AS rows,
+       encode(sha256(coalesce(string_agg(r.hash, '' ORDER BY r.hash), '')), 'hex') AS sha256
+FROM (
+    SELECT sha256(convert_to(t::text, 'UTF8')) AS hash FROM cost_corrections AS t
+    WHERE t.company_id = $1
+) AS r;
+
+-- name: rows_cost_corrections
+-- A company's rows, as text.
+SELECT t::text AS row FROM cost_corrections AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
+
+-- name: digest_cost_rework
+-- A company's rows as one hash that does not depend on their order.
+SELECT count(*) AS rows,
+       encode(sha256(coalesce(string_agg(r.hash, '' ORDER BY r.hash), '')), 'hex') AS sha256
+FROM (
+    SELECT sha256(convert_to(t::text, 'UTF8')) AS hash FROM cost_rework AS t
+    WHERE t.company_id = $1
+) AS r;
+
+-- name: rows_cost_rework
+-- A company's rows, as text.
+SELECT t::text AS row FROM cost_rework AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
+
+-- name: digest_cost_issues
+-- A company's rows as one hash that does not depend on their order.
+SELECT count(*) AS rows,
+       encode(sha256(coalesce(string_agg(r.hash, '' ORDER BY r.hash), '')), 'hex') AS sha256
+FROM (
+    SELECT sha256(convert_to(t::text, 'UTF8')) AS hash FROM cost_issues AS t
+    WHERE t.company_id = $1
+) AS r;
+
+-- name: rows_cost_issues
+-- A company's rows, as text.
+SELECT t::text AS row FROM cost_issues AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";

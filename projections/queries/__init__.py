@@ -12,6 +12,7 @@ import asyncpg
 from ledger.database import Pool
 from projections.queries.activity import Activity
 from projections.queries.costs import Costs
+from projections.queries.feed import Feed
 from projections.queries.freshness import Freshness
 from projections.queries.issues import Issues
 from projections.queries.things import Things
@@ -28,4 +29,5 @@ class Queries:
         self.issues = Issues(pool)
         self.activity = Activity(pool)
         self.costs = Costs(pool)
+        self.feed = Feed(pool)
         self.freshness = Freshness(pool)

@@ -1,41 +1,208 @@
 -- name: cost_entries
--- Cost reports, newest first.
-SELECT *
-FROM cost_entries
-WHERE company_id = $1
-  AND ($2::bigint IS NULL OR position < $2)
-  AND ($4::uuid IS NULL OR issue_id = $4)
-  AND ($5::text IS NULL OR agent_id = $5)
-  AND ($6::uuid IS NULL OR project_id = $6)
-  AND ($7::text IS NULL OR provider = $7)
-  AND ($8::text IS NULL OR model = $8)
-  AND ($9::date IS NULL OR day >= $9)
-  AND ($10::date IS NULL OR day <= $10)
-ORDER BY position DESC
-LIMIT $3;
+-- Reports of costs and their corrections, newest first, as of a position and of what had happened.
+-- Those of a run, an issue or an agent are found by it; only one of the branches is walked.
+SELECT e.position, e.corrects_position, e.day, e.at, e.run_id, e.issue_id, e.agent_id, e.team_id,
+       e.project_id, e.provider, e.model, e.input_tokens, e.output_tokens, e.cached_tokens,
+       e.cost_micros
+FROM (
+    SELECT * FROM cost_entries WHERE company_id = $1 AND run_id = $7::uuid
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND issue_id = $6::uuid AND $7::uuid IS NULL
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND agent_id = $8::text AND $6::uuid IS NULL AND $7::uuid IS NULL
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND $6::uuid IS NULL AND $7::uuid IS NULL AND $8::text IS NULL
+) AS e
+WHERE e.position <= $2
+  AND ($3::timestamptz IS NULL OR e.at <= $3)
+  AND ($4::bigint IS NULL OR e.position < $4)
+  AND ($6::uuid IS NULL OR e.issue_id = $6)
+  AND ($8::text IS NULL OR e.agent_id = $8)
+  AND ($9::uuid IS NULL OR e.team_id = $9)
+  AND ($10::uuid IS NULL OR e.project_id = $10)
+  AND ($11::text IS NULL OR e.provider = $11)
+  AND ($12::text IS NULL OR e.model = $12)
+  AND ($13::date IS NULL OR e.day >= $13)
+  AND ($14::date IS NULL OR e.day <= $14)
+ORDER BY e.position DESC
+LIMIT $5;
 
--- name: cost_sums
--- Costs by any of the groups ($2 to $7); a group that was not asked for is null.
-SELECT CASE WHEN $2 THEN day END AS day,
+-- name: exported_entries
+-- The same, oldest first after a position, with what an export says beside.
+SELECT e.position, e.corrects_position, e.day, e.at, e.recorded_at, e.month, e.run_id, e.issue_id,
+       e.agent_id, e.team_id, e.project_id, e.provider, e.model, e.input_tokens, e.output_tokens,
+       e.cached_tokens, e.cost_micros
+FROM (
+    SELECT * FROM cost_entries WHERE company_id = $1 AND run_id = $7::uuid
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND issue_id = $6::uuid AND $7::uuid IS NULL
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND agent_id = $8::text AND $6::uuid IS NULL AND $7::uuid IS NULL
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND $6::uuid IS NULL AND $7::uuid IS NULL AND $8::text IS NULL
+) AS e
+WHERE e.position <= $2
+  AND ($3::timestamptz IS NULL OR e.at <= $3)
+  AND e.position > $4
+  AND ($6::uuid IS NULL OR e.issue_id = $6)
+  AND ($8::text IS NULL OR e.agent_id = $8)
+  AND ($9::uuid IS NULL OR e.team_id = $9)
+  AND ($10::uuid IS NULL OR e.project_id = $10)
+  AND ($11::text IS NULL OR e.provider = $11)
+  AND ($12::text IS NULL OR e.model = $12)
+  AND ($13::date IS NULL OR e.day >= $13)
+  AND ($14::date IS NULL OR e.day <= $14)
+ORDER BY e.position
+LIMIT $5;
+
+-- name: coarse_sums
+-- Costs as they are now by any groups but issue and run, and the position that they are as of; a
+-- group that was not asked for is null.
+SELECT CASE WHEN $2 THEN date_trunc($8, day::timestamp)::date END AS day,
        CASE WHEN $3 THEN agent_id END AS agent_id,
-       CASE WHEN $4 THEN project END AS project_id,
-       CASE WHEN $5 THEN issue_id END AS issue_id,
+       CASE WHEN $4 THEN nullif(team, '') END AS team_id,
+       CASE WHEN $5 THEN nullif(project, '') END AS project_id,
        CASE WHEN $6 THEN provider END AS provider,
        CASE WHEN $7 THEN model END AS model,
        sum(reports)::bigint AS reports,
        sum(input_tokens)::bigint AS input_tokens,
        sum(output_tokens)::bigint AS output_tokens,
        sum(cached_tokens)::bigint AS cached_tokens,
-       sum(cost_micros)::bigint AS cost_micros
+       sum(cost_micros)::bigint AS cost_micros,
+       sum(rework_micros)::bigint AS rework_micros,
+       (SELECT c.position FROM checkpoints AS c WHERE c.company_id = $1 AND c.model = 'costs')
+           AS as_of_position
 FROM cost_sums
 WHERE company_id = $1
-  AND ($8::uuid IS NULL OR issue_id = $8)
-  AND ($9::text IS NULL OR agent_id = $9)
-  AND ($10::text IS NULL OR project = $10)
-  AND ($11::text IS NULL OR provider = $11)
-  AND ($12::text IS NULL OR model = $12)
-  AND ($13::date IS NULL OR day >= $13)
-  AND ($14::date IS NULL OR day <= $14)
+  AND day >= coalesce($9::date, '-infinity')
+  AND day <= coalesce($10::date, 'infinity')
+  AND ($11::text IS NULL OR agent_id = $11)
+  AND ($12::text IS NULL OR team = $12)
+  AND ($13::text IS NULL OR project = $13)
+  AND ($14::text IS NULL OR provider = $14)
+  AND ($15::text IS NULL OR model = $15)
 GROUP BY 1, 2, 3, 4, 5, 6
 ORDER BY 1, 2, 3, 4, 5, 6
-LIMIT $15;
+LIMIT $16;
+
+-- name: entry_sums
+-- Costs by any groups as of a position and of what had happened: the sums of the entries by then,
+-- of which those are rework whose run had ended so by then. Those of a run or an issue are found
+-- by it.
+SELECT CASE WHEN $4 THEN date_trunc($12, e.day::timestamp)::date END AS day,
+       CASE WHEN $5 THEN e.agent_id END AS agent_id,
+       CASE WHEN $6 THEN e.team_id END AS team_id,
+       CASE WHEN $7 THEN e.project_id END AS project_id,
+       CASE WHEN $8 THEN e.issue_id END AS issue_id,
+       CASE WHEN $9 THEN e.run_id END AS run_id,
+       CASE WHEN $10 THEN e.provider END AS provider,
+       CASE WHEN $11 THEN e.model END AS model,
+       count(*) FILTER (WHERE e.corrects_position IS NULL) AS reports,
+       sum(e.input_tokens)::bigint AS input_tokens,
+       sum(e.output_tokens)::bigint AS output_tokens,
+       sum(e.cached_tokens)::bigint AS cached_tokens,
+       sum(e.cost_micros)::bigint AS cost_micros,
+       coalesce(sum(e.cost_micros) FILTER (WHERE r.run_id IS NOT NULL), 0)::bigint
+           AS rework_micros,
+       $2::bigint AS as_of_position
+FROM (
+    SELECT * FROM cost_entries WHERE company_id = $1 AND run_id = $16::uuid
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND issue_id = $15::uuid AND $16::uuid IS NULL
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND agent_id = $17::text AND $15::uuid IS NULL AND $16::uuid IS NULL
+    UNION ALL
+    SELECT * FROM cost_entries
+    WHERE company_id = $1 AND $15::uuid IS NULL AND $16::uuid IS NULL AND $17::text IS NULL
+      AND day >= coalesce($13::date, '-infinity')
+      AND day <= coalesce($14::date, 'infinity')
+) AS e
+LEFT JOIN cost_rework AS r
+  ON r.company_id = $1
+ AND r.run_id = e.run_id
+ AND r.position <= $2
+ AND ($3::timestamptz IS NULL OR r.at <= $3)
+WHERE e.position <= $2
+  AND ($3::timestamptz IS NULL OR e.at <= $3)
+  AND ($13::date IS NULL OR e.day >= $13)
+  AND ($14::date IS NULL OR e.day <= $14)
+  AND ($15::uuid IS NULL OR e.issue_id = $15)
+  AND ($17::text IS NULL OR e.agent_id = $17)
+  AND ($18::uuid IS NULL OR e.team_id = $18)
+  AND ($19::uuid IS NULL OR e.project_id = $19)
+  AND ($20::text IS NULL OR e.provider = $20)
+  AND ($21::text IS NULL OR e.model = $21)
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+LIMIT $22;
+
+-- name: finished
+-- What finished issues cost, by the group $2: how many, together, on average, in the middle. The
+-- shares are whole micro-dollars, rounded down.
+SELECT CASE $2 WHEN 'agent' THEN nullif(agent_id, '')
+               WHEN 'team' THEN nullif(team, '')
+               WHEN 'project' THEN nullif(project, '')
+               WHEN 'day' THEN to_char(finished_on, 'YYYY-MM-DD')
+               WHEN 'month' THEN to_char(finished_on, 'YYYY-MM') END AS of_group,
+       count(*) AS issues,
+       sum(cost_micros)::bigint AS cost_micros,
+       sum(rework_micros)::bigint AS rework_micros,
+       floor(sum(cost_micros) / count(*))::bigint AS mean_micros,
+       floor(percentile_cont(0.5) WITHIN GROUP (ORDER BY cost_micros))::bigint AS median_micros,
+       floor(sum(rework_micros) / count(*))::bigint AS mean_rework_micros,
+       (SELECT c.position FROM checkpoints AS c WHERE c.company_id = $1 AND c.model = 'costs')
+           AS as_of_position
+FROM cost_issues
+WHERE company_id = $1
+  AND finished_on >= coalesce($3::date, '-infinity')
+  AND finished_on <= coalesce($4::date, 'infinity')
+  AND ($5::text IS NULL OR agent_id = $5)
+  AND ($6::text IS NULL OR team = $6)
+  AND ($7::text IS NULL OR project = $7)
+GROUP BY 1
+ORDER BY 1
+LIMIT $8;
+
+-- name: agent_budgets
+-- Agents after one, by id, who have a limit or spent anything in the month: what they may spend in
+-- a month, and what they did in this one, by their id or under a key that is older than that.
+WITH spent AS (
+    SELECT coalesce(d.entry_id::text, s.scope_id) AS agent_id,
+           sum(s.spent_micros)::bigint AS spent_micros
+    FROM spending AS s
+    LEFT JOIN directory AS d
+      ON d.company_id = $1
+     AND d.kind = 'agent'
+     AND d.slug = s.scope_id
+     AND d.archived_at IS NULL
+    WHERE s.company_id = $1 AND s.scope = 'agent' AND s.month = $2
+    GROUP BY 1
+),
+agents AS (
+    SELECT agent_id FROM spent
+    UNION
+    SELECT entry_id::text
+    FROM directory
+    WHERE company_id = $1
+      AND kind = 'agent'
+      AND archived_at IS NULL
+      AND fields ->> 'monthly_micros' IS NOT NULL
+)
+SELECT agents.agent_id,
+       (d.fields ->> 'monthly_micros')::bigint AS limit_micros,
+       coalesce(spent.spent_micros, 0) AS spent_micros
+FROM agents
+LEFT JOIN spent ON spent.agent_id = agents.agent_id
+LEFT JOIN directory AS d
+  ON d.company_id = $1 AND d.kind = 'agent' AND d.entry_id::text = agents.agent_id
+WHERE agents.agent_id > $3
+ORDER BY agents.agent_id
+LIMIT $4;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -60,6 +60,9 @@ class Freshness:
         assert row is not None
         return dict(row)
 
-    async def lags(self) -> list[Row]:
-        """For each following model: events behind the heads, and seconds since its beat."""
-        return await self._pool.fetch(_SQL.lags)
+    async def lags(self, models: Sequence[str]) -> list[Row]:
+        """For each following model: events and seconds behind the heads, seconds since its beat.
+
+        `beat_seconds` is None for a model that no projector has ever moved.
+        """
+        return await self._pool.fetch(_SQL.lags, models)

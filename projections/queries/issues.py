@@ -1,21 +1,57 @@
-"""Lists of issues."""
+"""Lists of issues, as they are or were, in one of five orders.
+
+Each list is of one moment, a position of the log or a time. A page goes on where the one
+before it ended, at the same moment, so a walk shows each issue once, whatever changes meanwhile.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
 
 import asyncpg
+import orjson
 
+from ledger.codec import MAX_INT
 from ledger.database import Pool
 from ledger.sql import beside
 
 _SQL = beside(__file__)
 Row = asyncpg.Record
+Order: TypeAlias = Literal["newest", "oldest", "priority", "updated", "sort_order"]
+Place: TypeAlias = tuple[Any, ...]
+"""Where an issue stands in an order: the values of KEYS."""
+
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+KEYS: dict[Order, tuple[str, ...]] = {
+    "newest": ("created_at", "created_position"),
+    "oldest": ("created_at", "created_position"),
+    "priority": ("priority_rank", "created_at", "created_position"),
+    "updated": ("updated_at", "created_position"),
+    "sort_order": ("sort_number", "created_position"),
+}
+"""The columns by which each order goes; the last one tells issues apart."""
+
+START: dict[Order, Place] = {
+    "newest": (_LAST, MAX_INT),
+    "oldest": (_FIRST, 0),
+    "priority": (-1, _FIRST, 0),
+    "updated": (_LAST, MAX_INT),
+    "sort_order": (Decimal("-Infinity"), 0),
+}
+"""Before the first issue of each order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueFilter:
-    """Which issues; None means any. `assignee` and `parent_id` of "none" mean without one."""
+    """Which issues; None means any. `assignee` and `parent_id` of "none" mean without one.
+
+    `words` are all said in the texts, `unsaid` are not. Times are from `since` on, and before
+    `until`.
+    """
 
     statuses: list[str] | None = None
     priorities: list[str] | None = None
@@ -28,6 +64,15 @@ class IssueFilter:
     label_id: str | None = None
     external_system: str | None = None
     external_id: str | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+    updated_since: datetime | None = None
+    updated_until: datetime | None = None
+    words: list[str] | None = None
+    unsaid: list[str] | None = None
+
+
+_APART = ("statuses", "priorities", "words", "unsaid")
 
 
 class Issues:
@@ -37,23 +82,99 @@ class Issues:
         self._pool = pool
 
     async def page(
-        self, company_id: str, wanted: IssueFilter, before: int | None, limit: int
+        self,
+        company_id: str,
+        wanted: IssueFilter,
+        order: Order,
+        after: Place,
+        limit: int,
+        *,
+        position: int,
+        occurred_at: datetime | None = None,
     ) -> list[Row]:
-        """Issues, newest first, without their descriptions."""
+        """Issues after a place in an order, as of a position, or by what had happened by a time."""
+        if occurred_at is not None:
+            return await self._pool.fetch(
+                _SQL.occurred,
+                company_id,
+                occurred_at,
+                limit,
+                *_matching(wanted),
+                order,
+                *_typed(after),
+            )
+        statement = {
+            "newest": _SQL.newest,
+            "oldest": _SQL.oldest,
+            "priority": _SQL.priority,
+            "updated": _SQL.updated,
+            "sort_order": _SQL.sort_order,
+        }[order]
         return await self._pool.fetch(
-            _SQL.issues,
-            company_id,
-            before,
-            limit,
-            wanted.statuses,
-            wanted.priorities,
-            wanted.assignee,
-            wanted.team_id,
-            wanted.project_id,
-            wanted.goal_id,
-            wanted.milestone_id,
-            wanted.parent_id,
-            wanted.label_id,
-            wanted.external_system,
-            wanted.external_id,
+            statement, company_id, position, limit, *_matching(wanted), *after
         )
+
+    async def counts(
+        self,
+        company_id: str,
+        wanted: IssueFilter,
+        *,
+        position: int,
+        occurred_at: datetime | None = None,
+    ) -> dict[str, int]:
+        """How many issues are in each status; one in which there is none is not named."""
+        if occurred_at is not None:
+            rows = await self._pool.fetch(
+                _SQL.counts_occurred, company_id, occurred_at, *_matching(wanted)
+            )
+        else:
+            rows = await self._pool.fetch(_SQL.counts, company_id, position, *_matching(wanted))
+        return {row["status"]: row["issues"] for row in rows}
+
+    async def one(
+        self,
+        company_id: str,
+        issue_id: str,
+        *,
+        position: int,
+        occurred_at: datetime | None = None,
+    ) -> Row | None:
+        """One issue as it was, be it deleted by then; None before it had been created."""
+        if occurred_at is not None:
+            return await self._pool.fetchrow(_SQL.at_time, company_id, issue_id, occurred_at)
+        return await self._pool.fetchrow(_SQL.at_position, company_id, issue_id, position)
+
+    async def description(self, company_id: str, position: int | None) -> str | None:
+        """The description that the event at a position set; None for no position."""
+        if position is None:
+            return None
+        text: str | None = await self._pool.fetchval(_SQL.description, company_id, position)
+        return text
+
+
+def place_of(row: Row, order: Order) -> Place:
+    """Where an issue stands in an order."""
+    return tuple(row[name] for name in KEYS[order])
+
+
+def _matching(wanted: IssueFilter) -> tuple[Any, ...]:
+    rest = {
+        name: value
+        for name in IssueFilter.__dataclass_fields__
+        if name not in _APART and (value := getattr(wanted, name)) is not None
+    }
+    return (
+        wanted.statuses,
+        wanted.priorities,
+        orjson.dumps(rest).decode(),
+        wanted.words,
+        wanted.unsaid or [],
+    )
+
+
+def _typed(after: Sequence[Any]) -> tuple[Any, ...]:
+    """A place as moment, number, rank and position, each of which another order uses."""
+    moment = next((value for value in after if isinstance(value, datetime)), None)
+    number = next((value for value in after if isinstance(value, Decimal)), None)
+    rank = after[0] if len(after) == 3 else None
+    return moment, number, rank, after[-1]

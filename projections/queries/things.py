@@ -72,6 +72,24 @@ class Things:
         )
         return found
 
+    async def ancestors(self, company_id: str, issue_id: str) -> list[Row]:
+        """The issues above an issue, from the topmost to its parent."""
+        return await self._pool.fetch(_SQL.ancestors, company_id, issue_id)
+
+    async def sub_issues(self, company_id: str, issue_id: str, limit: int) -> list[Row]:
+        """The issues right below an issue, oldest first."""
+        return await self._pool.fetch(_SQL.sub_issues, company_id, issue_id, limit)
+
+    async def sub_issue_counts(self, company_id: str, issue_id: str) -> dict[str, int]:
+        """How many issues right below an issue are in each status that there is one in."""
+        rows = await self._pool.fetch(_SQL.sub_issue_counts, company_id, issue_id)
+        return {row["status"]: row["issues"] for row in rows}
+
+    async def entries_by_id(self, company_id: str, entry_ids: list[str]) -> dict[str, Row]:
+        """Entries of the directory by id, archived ones too."""
+        rows = await self._pool.fetch(_SQL.entries_by_id, company_id, entry_ids)
+        return {str(row["entry_id"]): row for row in rows}
+
     async def comments(
         self, company_id: str, issue_id: str, after: int | None, limit: int
     ) -> list[Row]:

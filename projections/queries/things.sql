@@ -185,3 +185,42 @@ FROM companies AS c
 LEFT JOIN spending AS s
   ON s.company_id = $1 AND s.scope = 'company' AND s.scope_id = c.company_id::text AND s.month = $2
 WHERE c.company_id = $1;
+
+-- name: ancestors
+-- The issues above one, from the topmost down; deleted ones and those above them are left out.
+WITH RECURSIVE above (issue_id, parent_id, level) AS (
+    SELECT i.issue_id, i.parent_id, 0
+    FROM issues AS i
+    WHERE i.company_id = $1 AND i.issue_id = $2
+    UNION ALL
+    SELECT i.issue_id, i.parent_id, above.level + 1
+    FROM above
+    JOIN issues AS i ON i.company_id = $1 AND i.issue_id = above.parent_id
+    WHERE i.deleted_at IS NULL AND above.level < 101
+)
+SELECT i.*
+FROM above
+JOIN issues AS i ON i.company_id = $1 AND i.issue_id = above.issue_id
+WHERE above.level > 0
+ORDER BY above.level DESC;
+
+-- name: sub_issues
+-- An issue's sub-issues, oldest first.
+SELECT *
+FROM issues
+WHERE company_id = $1 AND parent_id = $2 AND deleted_at IS NULL
+ORDER BY created_position
+LIMIT $3;
+
+-- name: sub_issue_counts
+-- How many of an issue's sub-issues are in each status.
+SELECT status, count(*) AS issues
+FROM issues
+WHERE company_id = $1 AND parent_id = $2 AND deleted_at IS NULL
+GROUP BY status;
+
+-- name: entries_by_id
+-- Entries by their ids, archived ones too.
+SELECT *
+FROM directory
+WHERE company_id = $1 AND entry_id = ANY ($2::uuid[]);
