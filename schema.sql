@@ -230,9 +230,6 @@ CREATE TABLE issues (
 CREATE UNIQUE INDEX issues_identifier ON issues (company_id, identifier);
 CREATE UNIQUE INDEX issues_external_ref ON issues (company_id, external_system, external_id)
     WHERE external_id IS NOT NULL AND deleted_at IS NULL;
-CREATE INDEX issues_newest ON issues (company_id, created_position) WHERE deleted_at IS NULL;
-CREATE INDEX issues_assignee ON issues (company_id, assignee, created_position)
-    WHERE deleted_at IS NULL AND assignee IS NOT NULL;
 CREATE INDEX issues_parent ON issues (company_id, parent_id, created_position)
     WHERE deleted_at IS NULL AND parent_id IS NOT NULL;
 
@@ -405,7 +402,8 @@ CREATE INDEX activity_of_former_project ON activity (company_id, former_project_
 CREATE INDEX activity_of_type ON activity (company_id, type, position);
 CREATE INDEX activity_of_subject_type ON activity (company_id, subject_type, position);
 -- What was recorded when it happened is in the order of positions; this is the rest.
-CREATE INDEX activity_imported ON activity (company_id, occurred_at, position)
+CREATE INDEX activity_imported ON activity (company_id, position) WHERE occurred_at IS NOT NULL;
+CREATE INDEX activity_imported_at ON activity (company_id, occurred_at, position)
     WHERE occurred_at IS NOT NULL;
 
 -- The project that an issue, or a milestone, is in: what the activity's projector remembers.
@@ -599,16 +597,21 @@ CREATE INDEX issue_texts_words ON issue_texts USING gin (words);
 
 -- ── what lists of issues are asked by ──────────────────────────────────────────────────
 
+-- begin questions
 -- Whether an issue is wanted: by its status and priority, and by what `wanted` names. The planner
 -- reads this text in place of a call, and leaves out what is not asked for.
-CREATE FUNCTION issue_matches(
+CREATE OR REPLACE FUNCTION ledger.issue_matches(
     status text, priority text, assignee text, team_id uuid, project_id uuid, goal_id uuid,
     milestone_id uuid, parent_id uuid, label_ids uuid[], external_system text, external_id text,
     created_at timestamptz, updated_at timestamptz,
     statuses text[], priorities text[], wanted jsonb
 ) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (statuses IS NULL OR status = ANY (statuses))
-    AND (priorities IS NULL OR priority = ANY (priorities))
+RETURN CASE WHEN statuses IS NULL THEN true
+            WHEN cardinality(statuses) = 1 THEN status = statuses[1] -- may keep an index's order
+            ELSE status = ANY (statuses) END
+    AND CASE WHEN priorities IS NULL THEN true
+             WHEN cardinality(priorities) = 1 THEN priority = priorities[1]
+             ELSE priority = ANY (priorities) END
     AND CASE WHEN wanted ->> 'assignee' IS NULL THEN true
              WHEN wanted ->> 'assignee' = 'none' THEN assignee IS NULL
              ELSE assignee = wanted ->> 'assignee' END
@@ -634,11 +637,11 @@ RETURN (statuses IS NULL OR status = ANY (statuses))
 -- The issues whose texts say all of `wanted` (words, or phrases in quotes, as people write them to
 -- search engines; each may stand in another text), and nothing of `unwanted`. What is no word to
 -- search for, such as "the", is passed over.
-CREATE FUNCTION issues_saying(company_id uuid, wanted text[], unwanted text[])
+CREATE OR REPLACE FUNCTION ledger.issues_saying(company_id uuid, wanted text[], unwanted text[])
 RETURNS SETOF uuid LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
 AS $$
     WITH ours AS MATERIALIZED (
-        SELECT ('' || $1::text || '')::tsquery AS query
+        SELECT $1::text::tsquery AS query
     ),
     terms AS MATERIALIZED (
         SELECT asked.query
@@ -663,6 +666,8 @@ AS $$
     JOIN ledger.issue_texts AS x
       ON x.company_id = $1 AND x.words @@ (websearch_to_tsquery('english', term) && ours.query)
 $$;
+
+-- end questions
 
 -- ── who may do what ────────────────────────────────────────────────────────────────────
 
@@ -803,10 +808,13 @@ COMMENT ON COLUMN analytics.issues.cycle_seconds IS
 
 CREATE VIEW analytics.activity WITH (security_barrier) AS
 SELECT a.company_id, a.position, a.event_id, a.type, a.subject_type, a.subject_id, a.issue_id,
-       i.identifier, a.actor, person.name AS actor_name, a.on_behalf_of, a.via, a.run_id, a.at,
-       a.recorded_at, a.sentence, a.changes
+       i.identifier, a.project_id, project.name AS project_name, a.actor,
+       person.name AS actor_name, a.on_behalf_of, a.via, a.run_id, a.at, a.recorded_at,
+       a.sentence, a.changes
 FROM ledger.activity AS a
 LEFT JOIN ledger.issues AS i ON i.company_id = a.company_id AND i.issue_id = a.issue_id
+LEFT JOIN ledger.directory AS project
+    ON project.company_id = a.company_id AND project.entry_id = a.project_id
 LEFT JOIN ledger.directory AS person
     ON person.company_id = a.company_id AND person.entry_id = CASE
         WHEN a.actor ~ '^(agent|user):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
@@ -822,6 +830,9 @@ COMMENT ON COLUMN analytics.activity.subject_type IS
 COMMENT ON COLUMN analytics.activity.subject_id IS 'Id of that.';
 COMMENT ON COLUMN analytics.activity.issue_id IS 'The issue that it bears on, if any.';
 COMMENT ON COLUMN analytics.activity.identifier IS 'The name of that issue for people.';
+COMMENT ON COLUMN analytics.activity.project_id IS
+    'The project that it was in, once it had happened.';
+COMMENT ON COLUMN analytics.activity.project_name IS 'The name of that project.';
 COMMENT ON COLUMN analytics.activity.actor IS 'Who did it: agent:ID, user:ID or system:ID.';
 COMMENT ON COLUMN analytics.activity.actor_name IS 'The name of the actor in the directory.';
 COMMENT ON COLUMN analytics.activity.on_behalf_of IS 'For whom it was done.';
@@ -834,9 +845,10 @@ COMMENT ON COLUMN analytics.activity.sentence IS 'The event in a sentence.';
 COMMENT ON COLUMN analytics.activity.changes IS 'What changed, as a list of field, from and to.';
 
 CREATE VIEW analytics.costs WITH (security_barrier) AS
-SELECT c.company_id, c.position, c.day, c.at, c.run_id, c.issue_id, i.identifier, c.agent_id,
-       agent.name AS agent_name, c.project_id, project.name AS project_name, c.provider,
-       c.model, c.input_tokens, c.output_tokens, c.cached_tokens, c.cost_micros,
+SELECT c.company_id, c.position, c.corrects_position, c.day, c.at, c.run_id, c.issue_id,
+       i.identifier, c.agent_id, agent.name AS agent_name, c.team_id, team.name AS team_name,
+       c.project_id, project.name AS project_name, c.provider, c.model, c.input_tokens,
+       c.output_tokens, c.cached_tokens, c.cost_micros,
        (c.cost_micros / 1000000.0)::numeric(20, 6) AS cost_usd
 FROM ledger.cost_entries AS c
 LEFT JOIN ledger.issues AS i ON i.company_id = c.company_id AND i.issue_id = c.issue_id
@@ -844,19 +856,28 @@ LEFT JOIN ledger.directory AS agent
     ON agent.company_id = c.company_id AND agent.entry_id = CASE
         WHEN c.agent_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
         THEN c.agent_id::uuid END
+LEFT JOIN ledger.directory AS team
+    ON team.company_id = c.company_id AND team.entry_id = c.team_id
 LEFT JOIN ledger.directory AS project
     ON project.company_id = c.company_id AND project.entry_id = c.project_id
 WHERE c.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies));
-COMMENT ON VIEW analytics.costs IS 'What runs reported to have cost, one row a report.';
+COMMENT ON VIEW analytics.costs IS
+    'What runs reported to have cost, one row a report or correction: the sum is right.';
 COMMENT ON COLUMN analytics.costs.company_id IS 'Id of the company.';
-COMMENT ON COLUMN analytics.costs.position IS 'Position of the report in the log.';
-COMMENT ON COLUMN analytics.costs.day IS 'The day of the report, in UTC.';
+COMMENT ON COLUMN analytics.costs.position IS
+    'Position of the report, or of the correction, in the log.';
+COMMENT ON COLUMN analytics.costs.corrects_position IS
+    'The report that this corrects, by the difference in each number; null for a report.';
+COMMENT ON COLUMN analytics.costs.day IS
+    'The day of the report that it is, or that it corrects, in UTC.';
 COMMENT ON COLUMN analytics.costs.at IS 'When it was reported.';
 COMMENT ON COLUMN analytics.costs.run_id IS 'The run that reported it.';
 COMMENT ON COLUMN analytics.costs.issue_id IS 'The issue of the run.';
 COMMENT ON COLUMN analytics.costs.identifier IS 'The name of that issue for people.';
 COMMENT ON COLUMN analytics.costs.agent_id IS 'The agent of the run.';
 COMMENT ON COLUMN analytics.costs.agent_name IS 'The name of the agent in the directory.';
+COMMENT ON COLUMN analytics.costs.team_id IS 'The team of the issue when it was reported.';
+COMMENT ON COLUMN analytics.costs.team_name IS 'The name of that team.';
 COMMENT ON COLUMN analytics.costs.project_id IS 'The project of the issue when it was reported.';
 COMMENT ON COLUMN analytics.costs.project_name IS 'The name of that project.';
 COMMENT ON COLUMN analytics.costs.provider IS 'Whose model was used.';

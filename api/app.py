@@ -22,7 +22,9 @@ from api.context import Api, Context, begin
 from api.openapi import document
 from api.problems import Problem, problem_of, response_of
 from api.routes import ROUTES, Route
+from api.streams import StreamLimits, Streams
 from api.wiring import Ledger
+from ledger.heads import Heads
 from projections.queries import Queries
 
 _LOG = structlog.get_logger("ledger.http")
@@ -33,11 +35,13 @@ LIMITS: dict[str, Any] = {"max_line_size": 65_536, "max_field_size": 32_768}
 """What a runner of the application lets a request line and a header be, in bytes."""
 
 
-def build_app(ledger: Ledger) -> web.Application:
-    """The application over an opened ledger."""
+def build_app(ledger: Ledger, limits: StreamLimits | None = None) -> web.Application:
+    """The application over an opened ledger; `limits` are those of event streams."""
     queries = Queries(ledger.readers)
-    api = Api(ledger, queries, Keys(queries))
+    heads, streams = Heads(ledger.url, ledger.readers), Streams(limits or StreamLimits())
+    api = Api(ledger, queries, Keys(queries), heads, streams)
     app = web.Application(middlewares=[_around], client_max_size=gate.MAX_BYTES)
+    _follow_heads(app, heads, streams)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _bound(api, route))
     app.router.add_get("/healthz", health.healthz)
@@ -45,6 +49,20 @@ def build_app(ledger: Ledger) -> web.Application:
     app.router.add_get("/metrics", health.metrics(ledger, queries))
     _mount_docs(app)
     return app
+
+
+def _follow_heads(app: web.Application, heads: Heads, streams: Streams) -> None:
+    """Follows the logs for as long as the application runs; its end is the end of all waiting."""
+
+    async def start(_: web.Application) -> None:
+        heads.start()
+
+    async def stop(_: web.Application) -> None:
+        streams.close()
+        await heads.close()
+
+    app.on_startup.append(start)
+    app.on_shutdown.append(stop)
 
 
 def _bound(api: Api, route: Route) -> Next:
@@ -62,7 +80,8 @@ async def _around(request: web.Request, handler: Next) -> web.StreamResponse:
         response = await handler(request)
     except Exception as error:
         response = _refused(error, context)
-    response.headers["X-Request-Id"] = context.request_id
+    if not response.prepared:
+        response.headers["X-Request-Id"] = context.request_id
     _tell(request, context, response.status, time.perf_counter() - started)
     return response
 
@@ -81,7 +100,8 @@ def _tell(request: web.Request, context: Context, status: int, seconds: float) -
     """One line a request, and one measurement."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
-    health.REQUESTS.labels(request.method, route, status).observe(seconds)
+    if not context.is_stream:
+        health.REQUESTS.labels(request.method, route, status).observe(seconds)
     if route in ("/healthz", "/readyz", "/metrics") and status < 400:
         return
     caller = context.caller

@@ -129,8 +129,8 @@ class ActivityFilterQuery(MomentQuery):
     issue_id: Ref | None = None
     project_id: Ref | None = Field(
         None,
-        description="what happened in this project: to itself, to its milestones, and to the issues "
-        "that were in it then; an issue's move into it, and its move out of it",
+        description="what happened in this project: to itself, to its milestones, and to the "
+        "issues that were in it then; an issue's move into it, and its move out of it",
     )
     actor: Annotated[str, StringConstraints(max_length=210)] | None = Field(
         None, description="`agent:ID`, `user:ID` or `system:ID`: what they did, or had done"

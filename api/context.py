@@ -10,7 +10,9 @@ from api import requests
 from api.auth import Caller, Keys
 from api.gate import refuse_bad_string
 from api.problems import Problem
+from api.streams import Streams
 from api.wiring import Ledger
+from ledger.heads import Heads
 from projections.queries import Queries
 
 
@@ -24,6 +26,7 @@ class Context:
     position: int | None = None
     replayed: bool = False
     error: Exception | None = None
+    is_stream: bool = False
 
 
 _CONTEXT = web.RequestKey("ledger.context", Context)
@@ -49,6 +52,8 @@ class Api:
     ledger: Ledger
     queries: Queries
     keys: Keys
+    heads: Heads
+    streams: Streams
 
     async def caller(self, request: web.Request) -> Caller:
         """Who calls, for a path of their own company; raises a Problem otherwise.

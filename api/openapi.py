@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from api.commanding import ITEMS, CommandList, ProblemView
 from api.routes import ROUTES, Route
 from api.shapes import DryRunView
 
+_GUIDE = Path(__file__).with_name("guide.md")
 _REF = "#/components/schemas/{model}"
 _COMMAND_HEADERS = {
     "Idempotency-Key": (
@@ -30,6 +32,26 @@ _COMMAND_HEADERS = {
         {"type": "string", "pattern": "^[0-9]{1,15}$"},
     ),
 }
+_STREAM_HEADERS = {
+    "Last-Event-ID": (
+        "Where the reader of a stream goes on: the `id` that it got last. Wins over `after`.",
+        {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    ),
+}
+_PAGE_OR_STREAM = (
+    "A page. A page may be short, or empty, and yet have a `next_cursor`; without one, all up to "
+    "`as_of_position` was looked at. Or, for `Accept: text/event-stream`, Server-Sent Events that "
+    "go on and on: `id` is the position, `event` the type, `data` the event as JSON on one line; a "
+    "comment with an `id` tells how far a quiet stretch has been looked through."
+)
+_EXPORT = (
+    "A file that streams, oldest first. Its last line says how many lines are before it, their "
+    "first and last position, and the SHA-256 of all bytes before it: NDJSON as "
+    "`{\"export\": {…}}`, CSV as a record whose first field is `#export` and whose second is that "
+    "object, CloudEvents as an event of the type `dev.issue-ledger.export.ended`. A file without "
+    "it was broken off. In CSV, a text that begins with one of `= + - @ '`, a tab or a carriage "
+    "return has a `'` before it."
+)
 _REFUSALS = {
     "400": "Malformed: not JSON, or a header that cannot be read",
     "401": "No API key, or one that is not known",
@@ -62,10 +84,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Issue ledger",
             "version": version("issue-ledger"),
-            "description": (
-                "An event-sourced issue ledger. Every accepted command appends events to a log; "
-                "every answer says as of which position of that log it is."
-            ),
+            "description": _GUIDE.read_text(encoding="utf-8"),
         },
         "security": [{"key": []}],
         "paths": paths,
@@ -127,16 +146,17 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
             shown = {**shown.pop("anyOf")[0], **shown}
             shown.pop("default", None)
         description = shown.pop("description", None)
-        parameter = {"name": name, "in": "query", "required": False, "schema": shown}
+        required = name in schema.get("required", ())
+        parameter = {"name": name, "in": "query", "required": required, "schema": shown}
         yield parameter | ({"description": description} if description else {})
-    if route.is_command:
-        for name, (description, header) in _COMMAND_HEADERS.items():
-            if name == "If-Match" and route.body is CommandList:
-                continue
-            yield {
-                "name": name, "in": "header", "required": False, "schema": header,
-                "description": description,
-            }  # fmt: skip
+    headers = _COMMAND_HEADERS if route.is_command else _STREAM_HEADERS if route.is_stream else {}
+    for name, (description, header) in headers.items():
+        if name == "If-Match" and route.body is CommandList:
+            continue
+        yield {
+            "name": name, "in": "header", "required": False, "schema": header,
+            "description": description,
+        }  # fmt: skip
 
 
 def _responses(route: Route, names: dict[Any, str]) -> dict[str, Any]:
@@ -180,6 +200,9 @@ def _success(route: Route, names: dict[Any, str]) -> dict[str, Any]:
             "description": "The version, for If-Match and If-None-Match",
             "schema": {"type": "string"},
         }
+    if route.exports_as:
+        kinds = {kind: {"schema": {}} for kind in route.exports_as}
+        return {"description": _EXPORT, "headers": headers, "content": kinds}
     if route.view is None:
         return {"description": "Done", "headers": headers}
     schema: dict[str, Any] = {"$ref": names[route.view]}
@@ -193,8 +216,9 @@ def _success(route: Route, names: dict[Any, str]) -> dict[str, Any]:
                 "as_of_position": {"type": "integer"},
             },
         }
-    return {
-        "description": "Done",
-        "headers": headers,
-        "content": {"application/json": {"schema": schema}},
-    }
+    content = {"application/json": {"schema": schema}}
+    if not route.is_stream:
+        return {"description": "Done", "headers": headers, "content": content}
+    content["text/event-stream"] = {"schema": {"type": "string"}}
+    headers["Ledger-Position"]["required"] = False  # Of a page alone.
+    return {"description": _PAGE_OR_STREAM, "headers": headers, "content": content}

@@ -19,6 +19,8 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _VERSION = re.compile(r'(?:W/)?"([0-9]{1,16})"')
 _TOKEN = re.compile(r"[0-9]{1,16}", re.ASCII)
+_POSITION = re.compile(r"[0-9]{1,16}", re.ASCII)
+_WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?", re.ASCII)
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
 )
@@ -89,6 +91,28 @@ def fencing_token(request: web.Request) -> int | None:
     if not _TOKEN.fullmatch(given) or int(given) > MAX_INT:
         raise Problem(400, "malformed", "Ledger-Fencing-Token takes a lease's fencing_token.")
     return int(given)
+
+
+def last_event_id(request: web.Request) -> int | None:
+    """The position after which the reader of a stream goes on."""
+    given = request.headers.get("Last-Event-ID")
+    if not given:
+        return None
+    if not _POSITION.fullmatch(given) or int(given) > MAX_INT:
+        raise Problem(400, "malformed", "Last-Event-ID takes the id of an event of this stream.")
+    return int(given)
+
+
+def wants_stream(request: web.Request) -> bool:
+    """Whether Accept would rather have text/event-stream than anything else that it names."""
+    best, most = "", 0.0
+    for part in ",".join(request.headers.getall("Accept", [])).split(","):
+        kind, *parameters = (word.strip().lower() for word in part.split(";"))
+        weights = [word[2:] for word in parameters if word.startswith("q=")]
+        weight = float(weights[0]) if weights and _WEIGHT.fullmatch(weights[0]) else 1.0
+        if weight > most:
+            best, most = kind, weight
+    return best == "text/event-stream"
 
 
 async def body(request: web.Request) -> tuple[bytes, Any]:

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
+from prometheus_client import multiprocess
 
 _LOG = structlog.get_logger(__name__)
 DRAIN_SECONDS = 30.0
@@ -83,6 +84,8 @@ async def _keep_alive(
         if stop.is_set():
             await _drain(child, ended)
             return
+        # What it had open is open no more.
+        multiprocess.mark_process_dead(child.pid, env["PROMETHEUS_MULTIPROC_DIR"])  # type: ignore[no-untyped-call]
         pause = 0.1 if loop.time() - born > 10 else min(pause * 2, 5.0)
         _LOG.error("child_died", child=command[2], pid=child.pid, status=child.returncode)
         await _until(stop, asyncio.sleep(pause))

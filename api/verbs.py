@@ -355,6 +355,12 @@ def _report_cost(ask: Ask, body: w.NewCost) -> c.Command:
     return c.ReportCost(**ask.on_run, **body.model_dump())
 
 
+@_verb("correct_cost", w.CostCorrection, "issue_id", "run_id")
+def _correct_cost(ask: Ask, body: w.CostCorrection) -> c.Command:
+    """Correct what a run reported; the report stays, and the sums move by the difference."""
+    return c.CorrectCost(**ask.on_run, **body.model_dump())
+
+
 def _assignee(body: w.Assign) -> Actor | None:
     if body.agent_id is not None:
         return Actor("agent", body.agent_id)

@@ -13,7 +13,15 @@ from typing import Any
 import asyncpg
 import orjson
 
-from api.shapes import ENTRY_VIEWS, ActivityView, CostEntryView, CostSumView, EntryView, View
+from api.shapes import (
+    ENTRY_VIEWS,
+    ActivityView,
+    CostEntryView,
+    CostSumView,
+    EntryView,
+    FinishedCostView,
+    View,
+)
 from ledger.actors import Role
 from ledger.codec import encode, timestamp
 from ledger.decisions.base import holder
@@ -219,14 +227,27 @@ def cost_entry(row: asyncpg.Record) -> Json:
 
 def cost_sum(row: asyncpg.Record, groups: list[str]) -> Json:
     """A sum of costs, with the groups that were asked for."""
-    shown = _row(row, CostSumView)
-    for name in ("day", "agent", "project", "issue", "provider", "model"):
-        column = f"{name}_id" if name in ("agent", "project", "issue") else name
-        if name not in groups:
-            del shown[column]
-    if "project_id" in shown:
-        shown["project_id"] = shown["project_id"] or None
-    return shown
+    ids = ("agent", "team", "project", "issue", "run")
+    shown = {f"{name}_id" if name in ids else name for name in groups}
+    return {
+        name: _plain(row[name])
+        for name, field in CostSumView.model_fields.items()
+        if field.is_required() or name in shown
+    }
+
+
+def finished_cost(row: asyncpg.Record, group: str | None) -> Json:
+    """What finished issues cost, with the group that was asked for."""
+    name = f"{group}_id" if group in ("agent", "team", "project") else group
+    of_group = {} if name is None else {name: row["of_group"]}
+    fields = FinishedCostView.model_fields.items()
+    return {**of_group, **{key: row[key] for key, field in fields if field.is_required()}}
+
+
+def listed_budget(agent_id: str | None, limit: int | None, spent: int, month: str) -> Json:
+    """A budget among those of a month: an agent's, or the company's."""
+    of = "company" if agent_id is None else "agent"
+    return {"of": of, "agent_id": agent_id, **budget(limit, spent, month)}
 
 
 def event(stored: Stored) -> Json:

@@ -331,6 +331,20 @@ class NewCost(Wire):
     cost_micros: Amount = 0
 
 
+class CostCorrection(Wire):
+    """What a report of costs should have said, and why; what is left out stays as it is.
+
+    `corrects_position` is the position of the report itself, also where it was corrected before.
+    """
+
+    corrects_position: Annotated[int, Field(ge=1, le=MAX_INT, strict=True)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=5000, pattern=r"\S")]
+    input_tokens: Amount | None = None
+    output_tokens: Amount | None = None
+    cached_tokens: Amount | None = None
+    cost_micros: Amount | None = None
+
+
 class Nothing(Wire):
     """No fields."""
 

@@ -33,6 +33,7 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 _UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("issue.created", 1): lambda data: {**data, "per_task_micros": None},
     ("issue.checked_out", 1): lambda data: {**data, "lease_seconds": MAX_LEASE_SECONDS},
+    ("run.cost_reported", 1): lambda data: {**data, "team_id": None},
     ("run.ended", 1): lambda data: {**data, "exit_details": None},
 }
 """(stored name, old schema_version) → what turns its data into the next version's."""

@@ -539,3 +539,19 @@ class ReportCost(RunCommand):
     output_tokens: int = 0
     cached_tokens: int = 0
     cost_micros: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectCost(RunCommand):
+    """Say what a report of costs should have said; an amount that is None stays as it is.
+
+    `corrects_position` is that of the report itself, be it corrected before.
+    """
+
+    name = "correct_cost"
+    corrects_position: int
+    reason: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost_micros: int | None = None

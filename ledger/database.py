@@ -162,6 +162,12 @@ def schema_path() -> Path:
     return packaged if packaged.exists() else here.parent / "schema.sql"
 
 
+def schema_part(name: str) -> str:
+    """What schema.sql says between `-- begin NAME` and `-- end NAME`; it may be said again."""
+    text = schema_path().read_text(encoding="utf-8")
+    return text.partition(f"-- begin {name}\n")[2].partition(f"-- end {name}\n")[0]
+
+
 def _settings(role: str, settings: dict[str, str]) -> dict[str, str]:
     return {
         "role": role,

@@ -547,8 +547,10 @@ class CostReported(Event):
     """A run used a model. Money in micro-dollars; what it was for is kept as it was then."""
 
     type = "run.cost_reported"
+    schema_version = 2  # 1 had no team
     issue_id: str
     agent_id: str
+    team_id: str | None
     project_id: str | None
     provider: str
     model: str
@@ -556,6 +558,35 @@ class CostReported(Event):
     output_tokens: int
     cached_tokens: int
     cost_micros: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostCorrected(Event):
+    """A report of costs was wrong: what it said so far, and what it says from now on.
+
+    It names the report by its position, and says again whose it was, when that happened
+    (`reported_at`), and the `month` of the budgets in which it counts.
+    """
+
+    type = "run.cost_corrected"
+    corrects_position: int
+    issue_id: str
+    agent_id: str
+    team_id: str | None
+    project_id: str | None
+    provider: str
+    model: str
+    reported_at: str
+    month: str
+    from_input_tokens: int
+    from_output_tokens: int
+    from_cached_tokens: int
+    from_cost_micros: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_micros: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -637,7 +668,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         IssueLinked, IssueUnlinked, IssueDeleted,
         IssueBudgetSet, IssueBudgetWarned, IssueBudgetExceeded,
         RunStarted, RunProgressed, RunCheckpointed, RunWorkspaceRetained, CostReported,
-        RunPaused, RunResumed, RunEnded,
+        CostCorrected, RunPaused, RunResumed, RunEnded,
     )
 }  # fmt: skip
 """Stored name → class; the one place where a new event is listed."""

@@ -87,12 +87,22 @@ def spent(scope: str, scope_id: str, month: str) -> FactKey:
 
 def month_of(moment: datetime) -> str:
     """The calendar month of a time, in UTC: `2026-04`."""
-    return moment.astimezone(UTC).strftime("%Y-%m")
+    utc = moment.astimezone(UTC)
+    return f"{utc.year:04}-{utc.month:02}"
+
+
+def cost(position: int) -> FactKey:
+    """The report of costs at a position, as it is corrected by now."""
+    return ("cost", str(position))
 
 
 def spending(company_id: str, issue_id: str, agent_id: str, moment: datetime) -> list[FactKey]:
     """The sums that a cost counts in."""
-    month = month_of(moment)
+    return spending_in(company_id, issue_id, agent_id, month_of(moment))
+
+
+def spending_in(company_id: str, issue_id: str, agent_id: str, month: str) -> list[FactKey]:
+    """The sums that a cost of a month counts in."""
     return [
         spent("issue", issue_id, ""),
         spent("agent", agent_id, month),
@@ -165,4 +175,8 @@ def touched_by(recorded: Recorded) -> Iterator[FactKey]:
         case e.CostReported():
             yield from spending(
                 recorded.company_id, event.issue_id, event.agent_id, recorded.recorded_at
+            )
+        case e.CostCorrected():
+            yield from spending_in(
+                recorded.company_id, event.issue_id, event.agent_id, event.month
             )

@@ -18,6 +18,7 @@ from ledger.facts import (
     FactKey,
     Facts,
     blockers,
+    cost,
     dependents,
     holder_of_key,
     identifier,
@@ -27,7 +28,7 @@ from ledger.facts import (
     workload,
 )
 from ledger.lookups import lookups
-from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run, evolve
+from ledger.state import Comment, Company, Cost, Entry, Issue, Key, Link, Run, evolve
 from ledger.workflow import FINISHED
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -131,6 +132,11 @@ class Known:
     def dependents(self, issue_id: str) -> tuple[str, ...]:
         """The ids of the issues that this one blocks, be they finished or deleted."""
         return self[dependents(issue_id)] or ()
+
+    def cost(self, position: int) -> Cost | None:
+        """The report of costs at this position, as it is corrected by now."""
+        found: Cost | None = self[cost(position)]
+        return found
 
     def spent(self, key: FactKey) -> int:
         """What was spent, in micro-dollars; `key` is one of `spent`."""

@@ -5,24 +5,42 @@ Each of these is a fact of its own, so that a decision finds it without looking 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ledger import events as e
+from ledger.amounts import AMOUNTS, added_by, amounts_of
 from ledger.events import Event, Recorded
 from ledger.facts import (
     FactKey,
     Prefix,
     blockers,
+    cost,
     dependents,
     external_ref,
     identifier,
     label_named,
     link_between,
+    month_of,
     prefix,
     spending,
+    spending_in,
 )
-from ledger.state import Comment, Company, Entry, Issue, Key, Lease, Link, Run, State, sha256_of
+from ledger.state import (
+    Comment,
+    Company,
+    Cost,
+    Entry,
+    Issue,
+    Key,
+    Lease,
+    Link,
+    Run,
+    State,
+    sha256_of,
+)
 
 if TYPE_CHECKING:
     from ledger.known import Known
@@ -37,7 +55,16 @@ def lookups(
         case e.CostReported(), Run():
             when = recorded.recorded_at
             sums = spending(recorded.company_id, after.issue_id, after.agent_id, when)
-            return {key: known.spent(key) + event.cost_micros for key in sums}
+            return {
+                **_costs(sums, event, known),
+                cost(recorded.position): reported_cost(event, after.id, recorded.at, when),
+            }
+        case e.CostCorrected(), Run():
+            sums = spending_in(recorded.company_id, after.issue_id, after.agent_id, event.month)
+            return {
+                **_costs(sums, event, known),
+                cost(event.corrects_position): _corrected_cost(event, after.id),
+            }
         case e.CompanyCreated(), Company():
             return {prefix(after.issue_prefix): Prefix(None, 0)}
         case e.KeyCreated(), Key():
@@ -75,6 +102,45 @@ def lookups(
             return _leases(recorded, before, after)
         case _:
             return {}
+
+
+def _costs(
+    sums: Iterable[FactKey], event: e.CostReported | e.CostCorrected, known: Known
+) -> dict[FactKey, Any]:
+    *_, micros = added_by(event)
+    return {key: known.spent(key) + micros for key in sums}
+
+
+def reported_cost(event: e.CostReported, run_id: str, at: datetime, recorded_at: datetime) -> Cost:
+    """A report of costs that nobody has corrected."""
+    return Cost(
+        run_id=run_id,
+        team_id=event.team_id,
+        project_id=event.project_id,
+        provider=event.provider,
+        model=event.model,
+        at=at,
+        month=month_of(recorded_at),
+        **_amounts(event),
+    )
+
+
+def _amounts(event: e.CostReported | e.CostCorrected) -> dict[str, Any]:
+    return dict(zip(AMOUNTS, amounts_of(event), strict=True))
+
+
+def _corrected_cost(event: e.CostCorrected, run_id: str) -> Cost:
+    return Cost(
+        run_id=run_id,
+        team_id=event.team_id,
+        project_id=event.project_id,
+        provider=event.provider,
+        model=event.model,
+        at=datetime.fromisoformat(event.reported_at),
+        month=event.month,
+        is_corrected=True,
+        **_amounts(event),
+    )
 
 
 def _blocking(

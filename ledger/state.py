@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 
 from ledger import events as e
+from ledger.amounts import AMOUNTS, added_by
 from ledger.codec import timestamp
 from ledger.events import Json, Recorded
 from ledger.workflow import FINISHED, HOLDABLE
@@ -161,6 +162,27 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """A report of costs, with the amounts that it has come to by its corrections.
+
+    `at` is when that happened, `month` the one of the budgets in which it counts.
+    """
+
+    run_id: str
+    team_id: str | None
+    project_id: str | None
+    provider: str
+    model: str
+    at: datetime
+    month: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_micros: int
+    is_corrected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """One time for which a run held an issue; `ended_by` is the type of the event that ended it."""
 
@@ -274,13 +296,9 @@ def _changes(state: State, recorded: Recorded) -> dict[str, Any]:
             return _entry_updated(state, event)
         case Entry(), e.EntryArchived():
             return {"archived_at": at}
-        case Run(), e.CostReported():
-            return {
-                "input_tokens": state.input_tokens + event.input_tokens,
-                "output_tokens": state.output_tokens + event.output_tokens,
-                "cached_tokens": state.cached_tokens + event.cached_tokens,
-                "cost_micros": state.cost_micros + event.cost_micros,
-            }
+        case Run(), e.CostReported() | e.CostCorrected():
+            added = zip(AMOUNTS, added_by(event), strict=True)
+            return {name: getattr(state, name) + amount for name, amount in added}
         case Run(), _:
             return _run_changes(recorded)
         case Company(), e.CompanyBudgetSet():

@@ -16,19 +16,21 @@ import orjson
 from ledger import events as e
 from ledger import log
 from ledger.actors import Actor
+from ledger.amounts import AMOUNTS
 from ledger.database import Connection
 from ledger.events import Json, Recorded
 from ledger.facts import is_id
 from ledger.sql import beside
+from projections.belonging import Belonging, belongings
 
 _SQL = beside(__file__)
 
 
 class Activity:
-    """Keeps `activity`."""
+    """Keeps `activity`, and `activity_projects` to know what is in which project."""
 
     name = "activity"
-    tables = ("activity",)
+    tables = ("activity", "activity_projects")
 
     async def save(
         self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
@@ -36,7 +38,8 @@ class Activity:
         """Adds an entry for each event."""
         wanted = sorted({ref for r in recorded for ref in _named_in(r)})
         names = await log.first_names(connection, company_id, wanted)
-        rows = [_row(r, names) for r in recorded]
+        places = await belongings(connection, company_id, recorded)
+        rows = [_row(r, names, place) for r, place in zip(recorded, places, strict=True)]
         columns = [list(column) for column in zip(*rows, strict=True)]
         await connection.execute(_SQL.insert_activity, company_id, *columns)
 
@@ -50,7 +53,7 @@ class _Told(NamedTuple):
     changes: list[dict[str, Json]]
 
 
-def _row(r: Recorded, names: Mapping[str, str]) -> tuple[Any, ...]:
+def _row(r: Recorded, names: Mapping[str, str], place: Belonging) -> tuple[Any, ...]:
     told = _tell(r, names)
     who = _name_of(r.on_behalf_of or r.actor, names)
     return (
@@ -60,6 +63,7 @@ def _row(r: Recorded, names: Mapping[str, str]) -> tuple[Any, ...]:
         told.subject_type,
         r.stream_id,
         told.issue_id,
+        *place,
         str(r.actor),
         str(r.on_behalf_of) if r.on_behalf_of else None,
         r.via,
@@ -67,6 +71,7 @@ def _row(r: Recorded, names: Mapping[str, str]) -> tuple[Any, ...]:
         _run_of(r),
         r.command_id,
         r.at,
+        r.occurred_at,
         r.recorded_at,
         f"{who} {told.words}.",
         orjson.dumps(told.changes).decode(),
@@ -107,12 +112,14 @@ def _tell(r: Recorded, names: Mapping[str, str]) -> _Told:
             | e.RunCheckpointed()
             | e.RunWorkspaceRetained()
             | e.CostReported()
+            | e.CostCorrected()
             | e.RunPaused()
             | e.RunResumed()
             | e.RunEnded()
         ):
             words = _tell_run(event, _issue(event.issue_id, names))
-            return _Told("run", event.issue_id, words, [])
+            changes = _corrected(event) if isinstance(event, e.CostCorrected) else []
+            return _Told("run", event.issue_id, words, changes)
         case _:
             words, changes = _tell_issue(r, names)
             return _Told("issue", r.stream_id, words, changes)
@@ -144,6 +151,7 @@ RunEvent: TypeAlias = (
     | e.RunCheckpointed
     | e.RunWorkspaceRetained
     | e.CostReported
+    | e.CostCorrected
     | e.RunPaused
     | e.RunResumed
     | e.RunEnded
@@ -163,12 +171,21 @@ def _tell_run(event: RunEvent, issue: str) -> str:
             return f"kept the workspace of the run on {issue} at {event.workspace_url}"
         case e.CostReported():
             return f"reported {_dollars(event.cost_micros)} of {event.model} on {issue}"
+        case e.CostCorrected():
+            sums = f"{_dollars(event.from_cost_micros)} to {_dollars(event.cost_micros)}"
+            words = f"corrected a report of {event.model} on {issue} from {sums}"
+            return words + _because(event.reason)
         case e.RunPaused():
             return f"paused the run on {issue}" + _because(event.reason)
         case e.RunResumed():
             return f"resumed the run on {issue}"
         case e.RunEnded():
             return f"ended the run on {issue}: {event.exit_reason}" + _because(event.exit_details)
+
+
+def _corrected(event: e.CostCorrected) -> list[dict[str, Json]]:
+    pairs = [(name, getattr(event, f"from_{name}"), getattr(event, name)) for name in AMOUNTS]
+    return [_change(name, before, after) for name, before, after in pairs if before != after]
 
 
 _DONE: Mapping[type[e.IssueMoved], str] = {

@@ -1,79 +1,162 @@
 """Following read model: what runs cost, each report and the sums.
 
-The sums have a row a day, agent, project, issue, provider and model; anything coarser is a
-sum of those. They are added to, which is exact because a page of events moves the checkpoint
-in the same transaction, and so counts once.
+A correction is an entry too, with the difference that it makes, on the day of the report that it
+corrects: so sums stay sums, of any part of the log as of all of it, and a day's are right once it
+is corrected. Whether a run's costs are rework is known only at its end (`rework.py`), which moves
+what it cost so far.
+
+The sums are by day, agent, team, project, provider and model; anything coarser is a sum of those,
+and what an issue or a run cost is a sum of its entries. They are added to, which is exact because
+a page of events moves the checkpoint in the same transaction, and so counts once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
 
+from ledger.amounts import added_by
 from ledger.database import Connection
-from ledger.events import CostReported, Recorded
+from ledger.events import CostCorrected, CostReported, Recorded
+from ledger.facts import month_of
 from ledger.sql import beside
+from projections.cost_issues import CostIssues, Redone
 
 _SQL = beside(__file__)
 
 
+class _Key(NamedTuple):
+    """Of a row of `cost_sums`; team and project are '' for none."""
+
+    day: date
+    agent_id: str
+    team: str
+    project: str
+    provider: str
+    model: str
+
+
+class _Part(NamedTuple):
+    """What is added to the sums of a key, and to those of an issue."""
+
+    key: _Key
+    issue_id: str
+    reports: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_micros: int
+    rework_micros: int
+
+
 class Costs:
-    """Keeps `cost_entries` and `cost_sums`."""
+    """Keeps `cost_entries`, `cost_sums`, `cost_rework` and `cost_issues`."""
 
     name = "costs"
-    tables = ("cost_entries", "cost_sums")
+    tables = ("cost_entries", "cost_sums", "cost_rework", "cost_issues")
 
     async def save(
         self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
     ) -> None:
-        """Adds the reports, and adds them up."""
-        reports = [(r, r.event) for r in recorded if isinstance(r.event, CostReported)]
-        if not reports:
-            return
-        entries = [_entry(r, event) for r, event in reports]
-        await connection.execute(_SQL.insert_entries, company_id, *_columns(entries))
-        await connection.execute(_SQL.add_sums, company_id, *_columns(_summed(reports)))
+        """Adds the reports and corrections, adds them up, and tells rework from the rest."""
+        issues = await CostIssues.of(connection, company_id, recorded)
+        told = [(r, r.event) for r in recorded if isinstance(r.event, CostReported | CostCorrected)]
+        parts = await _told(connection, company_id, told) if told else []
+        if redone := issues.fold(recorded):
+            parts += await _moved(connection, company_id, redone)
+        for part in parts:
+            issues.add(part.issue_id, part.cost_micros, part.rework_micros)
+        if parts:
+            await connection.execute(_SQL.add_sums, company_id, *_columns(_summed(parts)))
+        await issues.save(connection)
 
 
-def _entry(r: Recorded, event: CostReported) -> tuple[Any, ...]:
+async def _told(
+    connection: Connection,
+    company_id: str,
+    told: Sequence[tuple[Recorded, CostReported | CostCorrected]],
+) -> list[_Part]:
+    """Keeps the entries; what is told of a run that was rework before is rework at once."""
+    entries = [_entry(r, event) for r, event in told]
+    await connection.execute(_SQL.insert_entries, company_id, *_columns(entries))
+    runs = list({r.stream_id for r, _ in told})
+    found = await connection.fetch(_SQL.rework, company_id, runs)
+    rework = {str(row["run_id"]) for row in found}
+    return [_part(r, event, r.stream_id in rework) for r, event in told]
+
+
+async def _moved(connection: Connection, company_id: str, redone: Sequence[Redone]) -> list[_Part]:
+    """Keeps the runs; all that they cost so far is rework from now on."""
+    rows = [(run_id, r.position, r.at) for run_id, r in redone]
+    await connection.execute(_SQL.insert_rework, company_id, *_columns(rows))
+    found = await connection.fetch(_SQL.costs_of_runs, company_id, [row[0] for row in rows])
+    return [
+        _Part(
+            _Key(r["day"], r["agent_id"], r["team"], r["project"], r["provider"], r["model"]),
+            str(r["issue_id"]),
+            *(0, 0, 0, 0, 0),
+            r["cost_micros"],
+        )
+        for r in found
+    ]
+
+
+def _corrects(event: CostReported | CostCorrected) -> int | None:
+    return event.corrects_position if isinstance(event, CostCorrected) else None
+
+
+def _day(r: Recorded, event: CostReported | CostCorrected) -> date:
+    """The UTC day on which the report happened, be it corrected later."""
+    at = r.at if isinstance(event, CostReported) else datetime.fromisoformat(event.reported_at)
+    return at.astimezone(UTC).date()
+
+
+def _month(r: Recorded, event: CostReported | CostCorrected) -> str:
+    """The month of the budgets in which the report counts."""
+    return month_of(r.recorded_at) if isinstance(event, CostReported) else event.month
+
+
+def _entry(r: Recorded, event: CostReported | CostCorrected) -> tuple[Any, ...]:
     return (
         r.position,
-        r.at.astimezone(UTC).date(),
+        _corrects(event),
+        _day(r, event),
         r.at,
+        r.recorded_at,
+        _month(r, event),
         r.stream_id,
         event.issue_id,
         event.agent_id,
+        event.team_id,
         event.project_id,
         event.provider,
         event.model,
-        event.input_tokens,
-        event.output_tokens,
-        event.cached_tokens,
-        event.cost_micros,
+        *added_by(event),
     )
 
 
-def _summed(reports: Sequence[tuple[Recorded, CostReported]]) -> list[tuple[Any, ...]]:
-    """One row a key of cost_sums: the key, then reports, tokens by kind and micro-dollars."""
-    sums: dict[tuple[Any, ...], list[int]] = {}
-    for r, event in reports:
-        key = (
-            r.at.astimezone(UTC).date(),
-            event.agent_id,
-            event.project_id or "",
-            event.issue_id,
-            event.provider,
-            event.model,
-        )
-        amounts = (
-            1,
-            event.input_tokens,
-            event.output_tokens,
-            event.cached_tokens,
-            event.cost_micros,
-        )
-        sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 5), amounts, strict=True)]
+def _part(r: Recorded, event: CostReported | CostCorrected, is_rework: bool) -> _Part:
+    key = _Key(
+        _day(r, event),
+        event.agent_id,
+        event.team_id or "",
+        event.project_id or "",
+        event.provider,
+        event.model,
+    )
+    amounts = added_by(event)
+    reports = 1 if isinstance(event, CostReported) else 0
+    return _Part(key, event.issue_id, reports, *amounts, amounts[-1] if is_rework else 0)
+
+
+def _summed(parts: Iterable[_Part]) -> list[tuple[Any, ...]]:
+    """One row a key: reports, tokens by kind, micro-dollars, and those of rework."""
+    sums: dict[_Key, list[int]] = {}
+    for part in parts:
+        amounts = part[2:]
+        before = sums.get(part.key, [0] * len(amounts))
+        sums[part.key] = [a + b for a, b in zip(before, amounts, strict=True)]
     return [(*key, *amounts) for key, amounts in sums.items()]
 
 

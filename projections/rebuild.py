@@ -18,9 +18,10 @@ import asyncpg
 import structlog
 
 from ledger import log
-from ledger.database import SCHEMA_VERSION, connect, is_outdated
+from ledger.database import SCHEMA_VERSION, connect, is_outdated, schema_part
 from ledger.ids import new_id
 from ledger.sql import beside
+from projections.analytics import drop_views, make_roles, make_views
 from projections.projector import step
 from projections.shadow import Digest, Models, Shadow
 
@@ -87,6 +88,7 @@ async def migrate(
     """
     if not await is_outdated(url):
         return False
+    await make_roles(url)
     async with _lease(url) as lease:
         shadow = await Shadow.open(url, SCHEMA, models)
         try:
@@ -212,6 +214,12 @@ async def _exchange(
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             _LOG.info("exchange_waits")
             await asyncio.sleep(1.0)
+        except asyncpg.DependentObjectsStillExistError as error:
+            what = str(error.detail).replace("\n", "; ")
+            raise RebuildRefused(
+                f"Somebody's own view stands on what is to be exchanged: {what}. "
+                "Drop it, and run the rebuild again to go on."
+            ) from None
     raise RebuildRefused("The exchange found no quiet moment; run the rebuild again to go on.")
 
 
@@ -228,9 +236,12 @@ async def _swap(
     for end in await log.ends(connection):
         await shadow.catch_up(end.company_id)
     await connection.execute(_SQL.adopt_positions, names)
+    await drop_views(connection)
     for table in tables:
         await connection.execute(getattr(_SQL, f"swap_{table}"))
+    await make_views(connection)
     if to_version is not None:
+        await connection.execute(schema_part("questions"))
         await connection.execute(_SQL.set_version, to_version)
     await connection.execute(_SQL.raise_epochs)
     await connection.execute(_SQL.forget)  # Without its tables it is nothing to go on with.

@@ -40,6 +40,9 @@ ENTRIES: Mapping[str, tuple[str, str]] = {
 }
 """Kind → two ids; the first is there from the beginning, named like its kind."""
 
+REPORTED_AT = (25, 36, 40)
+"""The positions of the reports of costs that a company begins with; a test counts them."""
+
 
 def _often(usual: Iterable[T], odd: Iterable[T]) -> st.SearchStrategy[T]:
     """Mostly the usual, now and then something odd."""
@@ -341,6 +344,13 @@ _REPORTS = _of_run(
     cached_tokens=amounts,
     cost_micros=costs,
 )
+_CORRECTS = _of_run(
+    c.CorrectCost,
+    corrects_position=st.sampled_from([*REPORTED_AT, 999]),
+    reason=lines,
+    input_tokens=st.none() | amounts,
+    cost_micros=st.none() | costs,
+)
 ON_ISSUES: Commands = _weighted(
     (4, _CREATES),
     (6, _EDITS),
@@ -363,7 +373,8 @@ ON_ISSUES: Commands = _weighted(
     (1, _DELETES_COMMENT),
     (2, _says(c.LabelIssue, issue=issues, label=_entries("label"))),
     (1, _says(c.UnlabelIssue, issue=issues, label=_entries("label"))),
-    (4, _REPORTS),
+    (3, _REPORTS),
+    (1, _CORRECTS),
     (2, _TELLS),
     (2, _ENDS),
     (1, _says(c.DeleteIssue, issue=_often(ISSUES[3:], ISSUES[:3]), reason=maybe_texts)),
@@ -669,6 +680,8 @@ def beginnings(shift: int = 0) -> list[c.Command]:
         coder.edits(i(1), title="Mend it", description="It pours."),
         coder.checks_out(i(1), run=i(11)),
         coder.reports(i(11), i(1), cost_micros=1_500_000),
+        coder.corrects(REPORTED_AT[0], i(11), i(1), cost_micros=1_400_000),
+        coder.corrects(REPORTED_AT[0], i(11), i(1), cost_micros=1_500_000, input_tokens=3),
         coder.renews(i(1)),
         coder.releases(i(1)),
         *_spent(i(4), i(12), first["agent"]),

@@ -46,7 +46,7 @@ class Client:
         )
         async with self.http.request(method, url, data=data, headers=sent) as response:
             raw = await response.read()
-            is_json = "json" in response.content_type
+            is_json = response.content_type.endswith(("/json", "+json"))
             return Reply(
                 response.status, response.headers, orjson.loads(raw) if raw and is_json else None
             )

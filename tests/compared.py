@@ -154,13 +154,16 @@ class Compared:
     # ── what was answered ──
 
     def _told(self) -> None:
-        """What the ledger gives out and the model does not: versions, and a new lease's token."""
+        """What the ledger gives out and the model does not: versions, positions, lease's tokens."""
         counted: Counter[str] = Counter()
         for recorded in self.scenario.recorded:
             counted[recorded.stream_id] += 1
             if isinstance(recorded.event, e.IssueCheckedOut):
                 self._token_given(recorded.stream_id, counted[recorded.stream_id])
         self.model.versions = dict(counted)
+        reports = (r for r in self.scenario.recorded if isinstance(r.event, e.CostReported))
+        for cost, recorded in zip(self.model.costs, reports, strict=False):
+            cost.position = recorded.position
 
     def _token_given(self, id: str, version: int) -> None:
         if (id, version) in self._tokens:

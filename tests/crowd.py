@@ -48,6 +48,8 @@ async def fill(ledger: Ledger, times: int) -> Place:
     ids["free"], ids["given"], *many = await house.issues(66, priority="low")
     await house.do(f.assign(ids["given"], agent=ids["agent"]))
     await house.do(f.block(ids["waits"], ids["free"]))
+    ids["report"] = str((await house.do(f.report(ids["held"], ids["run"]))).position)
+    await house.do_all(correct(ids, output_tokens=n) for n in range(5 * times))
     return Place(house, ids, tuple(many))
 
 
@@ -94,6 +96,14 @@ async def _work(house: House, ids: dict[str, str], times: int) -> None:
     await house.do_all(f.report(ids["held"], ids["run"]) for _ in range(50 * times))
     text = '{"text": "' + 100 * times * "x" + '"}'
     await house.do_all(f.checkpoint(ids["held"], ids["run"], text) for _ in range(5 * times))
+
+
+def correct(ids: Any, **amounts: int) -> c.Command:
+    """Corrects the last report of the run with a long past."""
+    return _as_alice(
+        c.CorrectCost, issue=ids["held"], run_id=ids["run"], reason="Counted twice.",
+        corrects_position=int(ids["report"]), **amounts,
+    )  # fmt: skip
 
 
 async def _talk(house: House, ids: dict[str, str], times: int) -> None:
@@ -162,6 +172,7 @@ COMMANDS: dict[str, Callable[[Place], list[c.Command]]] = {
     ],
     "checkpoint": lambda p: [f.checkpoint(p["held"], p["run"])],
     "cost": lambda p: [f.report(p["held"], p["run"])],
+    "correct a cost": lambda p: [correct(p, input_tokens=10**6)],
     "finish": lambda p: [f.finish(p["finishing"], p["its_run"])],
     "settle a blocker": lambda p: [f.transition(p["blocker"], "done")],
     "block": lambda p: [f.block(p["free"], p["given"])],

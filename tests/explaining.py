@@ -24,12 +24,17 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 class Asked(NamedTuple):
-    """One statement: the rows that it read, the pages that it touched, the tables it read whole."""
+    """One statement: the rows that it read, the pages that it touched, the tables it read whole.
+
+    `sorted` is how many rows it put in order at most, `indexes` are those that it went by.
+    """
 
     name: str
     rows: int
     pages: int
     read_whole: tuple[str, ...]
+    sorted: int
+    indexes: frozenset[str]
 
 
 class Explaining:
@@ -114,6 +119,8 @@ def _asked(name: str, explained: str) -> Asked:
         rows=round(sum(_rows(node) for node in scans)),
         pages=plan["Shared Hit Blocks"] + plan["Shared Read Blocks"],
         read_whole=tuple(n["Relation Name"] for n in scans if n["Node Type"] == "Seq Scan"),
+        sorted=max((_taken_in(n) for n in nodes if n["Node Type"] == "Sort"), default=0),
+        indexes=frozenset(n["Index Name"] for n in nodes if "Index Name" in n),
     )
 
 
@@ -121,6 +128,10 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for below in plan.get("Plans", ()):
         yield from _nodes(below)
+
+
+def _taken_in(sort: dict[str, Any]) -> int:
+    return max(round(below["Actual Rows"] * below["Actual Loops"]) for below in sort["Plans"])
 
 
 def _rows(scan: dict[str, Any]) -> float:

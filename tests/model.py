@@ -19,6 +19,7 @@ from tests.modelled import (
     STEPS,
     VERBS,
     Comment,
+    Cost,
     Issue,
 )
 
@@ -413,19 +414,42 @@ class Model(Issues):
 
         Where all is spent, the run stops that spends; of an issue, whichever is at work on it.
         """
-        run, issue = self._own_run(command)
-        run.cost += command.cost_micros
-        holds = issue.lease is not None and issue.lease.run == command.run_id
-        stops = False
-        for scope, key, limit in self._budgets(issue, run.agent):
-            before, after = self.spent[key], self.spent[key] + command.cost_micros
-            if limit is not None:
-                stops |= after >= limit and (holds or scope == "issue")
+        self._own_run(command)
+        cost = Cost(command.run_id, self._month(), 0)
+        self.costs.append(cost)
+        self._cost(cost, command.cost_micros, stops=True)
+        return set()
+
+    def correct_cost(self, command: c.CorrectCost) -> Reasons:
+        """What was spent is another sum, in the month of its report.
+
+        More of it does what more costs do, unless that month is over; less of it undoes nothing.
+        """
+        self._own_run(command)
+        cost = next((one for one in self.costs if one.position == command.corrects_position), None)
+        if cost is None or cost.run != command.run_id:
+            raise Barred("not_found")
+        if command.cost_micros is not None:
+            more = command.cost_micros - cost.micros
+            self._cost(cost, more, stops=more > 0)
+        return set()
+
+    def _cost(self, cost: Cost, micros: int, *, stops: bool) -> None:
+        run = self.runs[cost.run]
+        issue = self.issues[run.issue]
+        cost.micros += micros
+        run.cost += micros
+        holds = issue.lease is not None and issue.lease.run == cost.run
+        is_spent = False
+        for scope, (of, whose, month), limit in self._budgets(issue, run.agent):
+            key = (of, whose, month and cost.month)
+            before, after = self.spent[key], self.spent[key] + micros
+            if limit is not None and stops and month in ("", cost.month):
+                is_spent |= after >= limit and (holds or scope == "issue")
                 self._alarm(scope, _alarming(before, limit), _alarming(after, limit))
             self.spent[key] = after
-        if stops and issue.lease:
+        if is_spent and issue.lease:
             self._pause_run(issue)
-        return set()
 
     def set_issue_budget(self, command: c.SetIssueBudget) -> Reasons:
         """Settable until the first run starts; from then on raised, by people."""

@@ -13,6 +13,7 @@ from tests.modelled import (
     NO_LONGER_IN_THE_WAY,
     OVER,
     Comment,
+    Cost,
     Directory,
     Issue,
     Lease,
@@ -51,6 +52,7 @@ class Issues:
         self.versions: dict[str, int] = {}
         self.issues: dict[str, Issue] = {}
         self.runs: dict[str, Run] = {}
+        self.costs: list[Cost] = []
         self.comments: dict[str, Comment] = {}
         self.links: dict[str, tuple[str, str, str]] = {}
         self.numbers: Counter[str] = Counter()
@@ -93,7 +95,7 @@ class Issues:
 
     def _may_write(self, command: c.IssueCommand, token: int) -> None:
         """A token is good as long as its lease; facts about the world are told all the same."""
-        if isinstance(command, c.ReportCost | c.RetainWorkspace):
+        if isinstance(command, c.ReportCost | c.CorrectCost | c.RetainWorkspace):
             return
         lease = self._issue(command.issue).lease
         if lease is None or lease.token != token:

@@ -108,6 +108,16 @@ class Run:
 
 
 @dataclass(slots=True)
+class Cost:
+    """What a run said that it cost, in which month; the ledger gives the position."""
+
+    run: str
+    month: str
+    micros: int
+    position: int | None = None
+
+
+@dataclass(slots=True)
 class Comment:
     """Everything that can be seen of a comment."""
 

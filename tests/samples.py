@@ -62,6 +62,7 @@ def world() -> Scenario:
         alice.creates(FINISHED, status="done"),
         alice.creates(LEFT),
         reviewer.checks_out(LEFT, run=an_id(13), lease_seconds=1),
+        coder.reports(cost_micros=7),
     )
 
 
@@ -114,6 +115,7 @@ SAMPLES: Mapping[str, Command] = {
     "unlink_issue": alice.unlinks(LINK, THIRD),
     "delete_issue": alice.deletes("ACM-1"),
     "report_cost": alice.reports(issue="ACM-1"),
+    "correct_cost": alice.corrects(len(world().recorded), issue="ACM-1", cost_micros=5),
 }
 """By the name that `POST …/commands` knows them by."""
 

@@ -13,7 +13,7 @@ import pytest
 from api.routes import ROUTES
 from ledger.ids import new_id
 from tests.client import Client, Reply
-from tests.tour import World, bodies, call, fill, in_order, path_of
+from tests.tour import World, asking, bodies, call, fill, in_order, path_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -445,7 +445,7 @@ async def test_an_unknown_query_parameter_is_a_422(owner: Client, world: World) 
     for route in in_order():
         body = bodies(world).get(route.operation_id) if route.body else None
         path = path_of(route, world)
-        reply = await owner.request(route.method, f"{path}?no_such=1", body)
+        reply = await owner.request(route.method, asking(path, no_such="1"), body)
         assert reply.status == 422, route.operation_id
         assert reply.json["errors"][0]["pointer"] == "/no_such"
     twice = await owner.get("issues?limit=1&limit=2")

@@ -212,7 +212,7 @@ async def test_the_sum_of_everything_is_one_item(owner: Client, spent: World) ->
     (total,) = (await owner.get("costs/sums")).json["items"]
     assert total == {
         "reports": 4, "input_tokens": 121, "output_tokens": 10, "cached_tokens": 5,
-        "cost_micros": 973,
+        "cost_micros": 973, "rework_micros": 0,
     }  # fmt: skip
     nothing = (await owner.get("costs/sums?provider=nobody")).json["items"]
     assert nothing == [] or nothing[0]["reports"] == 0

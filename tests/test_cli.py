@@ -23,7 +23,9 @@ LEDGER = Path(sysconfig.get_path("scripts")) / "ledger"
 COMMANDS: tuple[list[str], ...] = (
     [], ["serve"], ["company"], ["company", "create"], ["company", "list"], ["key"],
     ["key", "create"], ["key", "list"], ["key", "revoke"], ["import"], ["import", "beads"],
-    ["rebuild"], ["verify"], ["replay"], ["demo"],
+    ["rebuild"], ["verify"], ["verify-export"], ["replay"], ["tail"], ["demo"],
+    ["analyst-role"], ["analyst-role", "create"], ["analyst-role", "list"],
+    ["analyst-role", "drop"], ["export-parquet"],
 )  # fmt: skip
 
 

@@ -86,8 +86,13 @@ STORED = {
     "issue.deleted": "identifier reason",
     "run.started": "issue_id agent_id",
     "run.cost_reported": (
-        "issue_id agent_id project_id provider model input_tokens output_tokens cached_tokens "
-        "cost_micros"
+        "issue_id agent_id team_id project_id provider model input_tokens output_tokens "
+        "cached_tokens cost_micros"
+    ),
+    "run.cost_corrected": (
+        "corrects_position issue_id agent_id team_id project_id provider model reported_at month "
+        "from_input_tokens from_output_tokens from_cached_tokens from_cost_micros input_tokens "
+        "output_tokens cached_tokens cost_micros reason"
     ),
     "run.progressed": "issue_id agent_id message percent",
     "run.checkpointed": "issue_id agent_id checkpoint",
@@ -101,6 +106,7 @@ STORED = {
 CAME_LATER: Mapping[str, Sequence[Mapping[str, Json]]] = {
     "issue.created": [{"per_task_micros": None}],
     "issue.checked_out": [{"lease_seconds": 24 * 3600}],
+    "run.cost_reported": [{"team_id": None}],
     "run.ended": [{"exit_details": None}],
 }
 """Stored name → what each schema_version after the first added, and what an older event, which

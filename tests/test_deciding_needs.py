@@ -7,6 +7,7 @@ does the same from memory, and from then on whatever was not named is not there 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given as for_all
@@ -238,6 +239,16 @@ def _crooked_work() -> Iterator[tuple[str, Scenario, Command]]:
     yield "a paused run is reassigned", paused, alice.reassigns("user:bob", "ACM-1")
     yield "a paused run is finished", paused, coder.finishes()
     yield "a late report of a paused run", paused, coder.reports(issue="ACM-1", cost_micros=7)
+    reported = len(world().recorded)
+    more: dict[str, Any] = {"issue": "ACM-1", "cost_micros": 9}
+    yield "a correction for a paused run", paused, coder.corrects(reported, **more)
+    yield "a second correction", world().given(coder.corrects(reported, cost_micros=1)), (
+        coder.corrects(reported, **more)
+    )
+    yield "a correction of nothing", world(), coder.corrects(999, **more)
+    old = world()
+    old.later(days=31)
+    yield "a correction of a former month", old, coder.corrects(reported, **more)
 
 
 def _crooked_blocking() -> Iterator[tuple[str, Scenario, Command]]:
@@ -312,7 +323,9 @@ def test_needs_names_everything_where_there_is_nothing(name: str) -> None:
 @for_all(arbitrary.scripts(4))
 def test_needs_names_everything_for_arbitrary_commands(script: list[Batch]) -> None:
     """Whatever happened before."""
-    scenario = given(*arbitrary.beginnings(), *arbitrary.endings())
+    scenario = Scenario().given(
+        operator.begins(), *arbitrary.beginnings(), *arbitrary.endings()
+    )
     for batch in script:
         scenario.later(seconds=batch.later)
         for command in (one for submission in batch.submissions for one in submission):

@@ -73,6 +73,7 @@ MAY = {
     "finish_run": WORKS,
     "fail_run": WORKS,
     "report_cost": WORKS,
+    "correct_cost": WORKS,  # an agent for its own runs: test_deciding_corrections.py
     "delete_issue": MODERATES,
 }  # fmt: skip
 """Who may do what to what is not their own."""

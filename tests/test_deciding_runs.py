@@ -52,6 +52,7 @@ def test_reporting_a_cost_writes_into_the_runs_stream() -> None:
         e.CostReported(
             issue_id=ISSUE,
             agent_id="coder",
+            team_id=None,
             project_id=None,
             provider="anthropic",
             model="opus",

@@ -336,7 +336,10 @@ async def test_no_value_of_a_query_is_too_weird(owner: Client, ref: str) -> None
             for name in ("issue_id", "agent_id", "project_id", "provider", "model", "since")
         ),
         f"costs/sums?group_by={ref}",
-        *(f"events?{name}={ref}" for name in ("after", "issue_id", "type", "limit")),
+        *(
+            f"events?{name}={ref}"
+            for name in ("after", "issue_id", "actor", "run_id", "type", "since", "wait", "limit")
+        ),
     ]:  # fmt: skip
         status, answer = await _raw(owner, "GET", f"/v1/companies/{owner.company}/{query}")
         if status not in (200, 400, 404, 422):

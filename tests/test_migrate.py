@@ -11,12 +11,20 @@ import pytest
 
 from api.demo import play
 from api.wiring import MODELS, open_ledger
+from ledger import log
 from ledger.database import SCHEMA_VERSION, SchemaError, install_schema
+from projections.queries import Queries
+from projections.queries.issues import START, IssueFilter
 from projections.rebuild import migrate
 from tests.conftest import NewDatabase
 from tests.writing import assert_whole, create, submit, superuser
 
 TO_VERSION_1 = """
+DROP SCHEMA analytics CASCADE;
+DROP TABLE ledger.analysts;
+DROP FUNCTION ledger.issue_matches, ledger.issues_saying;
+DROP TABLE ledger.issue_versions, ledger.issue_texts;
+DELETE FROM ledger.checkpoints WHERE model IN ('versions', 'texts');
 DROP TABLE ledger.leases, ledger.spending;
 ALTER TABLE ledger.issues
     DROP COLUMN lease_seconds, DROP COLUMN lease_expires_at, DROP COLUMN fencing_token,
@@ -63,6 +71,10 @@ async def test_an_older_database_is_not_served_but_migrated(new_database: NewDat
         await assert_whole(ledger, company)
         await submit(ledger, company, create("after"))
         await assert_whole(ledger, company)
+        lists, place = Queries(ledger.readers).issues, START["newest"]
+        wanted = IssueFilter(statuses=["todo"], words=["so that nobody"])
+        position = await log.head(ledger.readers, company)
+        await lists.page(company, wanted, "newest", place, 10, position=position or 0)
 
 
 async def test_migrating_twice_does_nothing(new_database: NewDatabase) -> None:

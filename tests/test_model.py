@@ -455,6 +455,24 @@ class Life(RuleBasedStateMachine):
             who.reports(run, found.issue if found and cost else issue, cost_micros=cost), manner
         )
 
+    @rule(
+        who=callers,
+        nth=st.integers(0, 2),
+        run=mostly(["its"], ["former", "nobody's"]),
+        cost=st.sampled_from([0, 40, 120, None, 100]),
+        manner=manners,
+    )
+    def somebody_corrects(
+        self, who: Caller, nth: int, run: str, cost: int | None, manner: Manner
+    ) -> None:
+        """What was told of a run, often for the second time, be it the one that is named."""
+        told = self.both.model.costs
+        found = told[nth % len(told)] if told else None
+        named = found.run if found and run == "its" else self.both.run_of(FIRST, run)
+        of = self.both.model.runs.get(named)
+        position = found.position if found and found.position else 1
+        self.ask(who.corrects(position, named, of.issue if of else FIRST, cost_micros=cost), manner)
+
     @rule(who=callers, issue=issues, limit=limits, manner=manners)
     def somebody_sets_a_budget(
         self, who: Caller, issue: str, limit: int | None, manner: Manner
@@ -507,7 +525,7 @@ def test_the_rules_answer_as_a_simple_model_of_them_does(subtests: pytest.Subtes
     assert {name for name, answer in heard if answer == "accepted"} == on_issues | others
 
 
-def search(life: Callable[[], Life], number: int, examples: int = 10) -> None:
+def search(life: Callable[[], Life], number: int, examples: int = 12) -> None:
     """Looks for an example in which the two do not agree."""
     run_state_machine_as_test(
         seed(number)(life),  # type: ignore[arg-type] # Whatever makes one.

@@ -288,6 +288,8 @@ def _config(world: World, spare: World) -> str:
             for name in PLACES.findall(route.path)
             if name != "company_id"
         ]
+        if route.is_stream:
+            lines.append('"query.wait" = 0')  # Nothing would come while it waits.
     # A body may be so wrong that it is a 413, a version in If-Match so wrong that it is a 412.
     statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 422]
     lines += ["[checks.negative_data_rejection]", f"expected-statuses = {statuses}"]

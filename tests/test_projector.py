@@ -27,7 +27,7 @@ from projections.activity import Activity
 from projections.costs import Costs
 from projections.projector import LEASE_SECONDS, FollowingModel, Overtaken, Projector, step
 from projections.queries import Queries
-from projections.queries.activity import ActivityFilter
+from projections.queries.activity import ActivityFilter, Span
 from projections.queries.costs import CostFilter
 from tests.conftest import _new_database
 from tests.proxy import Fate, Proxy
@@ -303,7 +303,7 @@ async def test_a_query_sees_every_command_acknowledged_before_it(url: str, own: 
     for n in range(30):
         outcome = await submit(own, company, create(str(n)))
         assert await queries.freshness.wait_for(company, "activity", 30) >= outcome.position
-        newest = (await queries.activity.page(company, ActivityFilter(), None, 1))[0]
+        (newest,) = await queries.activity.page(company, ActivityFilter(), Span(), 1, newest=True)
         assert newest["position"] == outcome.position
     projector.stop()
     await following
@@ -405,10 +405,11 @@ async def assert_exact(own: Ledger, company: str) -> None:
         "SELECT position, event_id, type FROM events WHERE company_id = $1 ORDER BY position",
         company,
     )
-    reported = await pool.fetch(
-        "SELECT position, stream_id, data ->> 'model', (data ->> 'input_tokens')::bigint, "
-        "(data ->> 'cost_micros')::bigint "
-        "FROM events WHERE company_id = $1 AND type = 'run.cost_reported' ORDER BY position",
+    told = await pool.fetch(
+        "SELECT position, stream_id, data ->> 'model', (data ->> 'input_tokens')::bigint "
+        "- coalesce((data ->> 'from_input_tokens')::bigint, 0), (data ->> 'cost_micros')::bigint "
+        "- coalesce((data ->> 'from_cost_micros')::bigint, 0) "
+        "FROM events WHERE company_id = $1 AND type LIKE 'run.cost\\_%' ORDER BY position",
         company,
     )
     entries = await pool.fetch(
@@ -416,20 +417,23 @@ async def assert_exact(own: Ledger, company: str) -> None:
         "FROM cost_entries WHERE company_id = $1 ORDER BY position",
         company,
     )
-    assert [tuple(row.values()) for row in entries] == [tuple(row.values()) for row in reported]
+    assert [tuple(row.values()) for row in entries] == [tuple(row.values()) for row in told]
     assert entries
     added_up = await pool.fetch(
-        "SELECT day, agent_id, coalesce(project_id::text, '') AS project, issue_id, provider, "
-        "model, count(*) AS reports, sum(input_tokens)::bigint AS input_tokens, "
-        "sum(output_tokens)::bigint AS output_tokens, sum(cached_tokens)::bigint AS cached_tokens, "
-        "sum(cost_micros)::bigint AS cost_micros "
+        "SELECT day, agent_id, coalesce(team_id::text, '') AS team, "
+        "coalesce(project_id::text, '') AS project, provider, model, "
+        "count(*) FILTER (WHERE corrects_position IS NULL) AS reports, "
+        "sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens, "
+        "sum(cached_tokens)::bigint AS cached_tokens, sum(cost_micros)::bigint AS cost_micros, "
+        "coalesce(sum(cost_micros) FILTER (WHERE run_id IN "
+        "(SELECT run_id FROM cost_rework WHERE company_id = $1)), 0)::bigint AS rework_micros "
         "FROM cost_entries WHERE company_id = $1 GROUP BY 1, 2, 3, 4, 5, 6 "
         "ORDER BY 1, 2, 3, 4, 5, 6",
         company,
     )
     sums = await pool.fetch(
-        "SELECT day, agent_id, project, issue_id, provider, model, reports, input_tokens, "
-        "output_tokens, cached_tokens, cost_micros "
+        "SELECT day, agent_id, team, project, provider, model, reports, input_tokens, "
+        "output_tokens, cached_tokens, cost_micros, rework_micros "
         "FROM cost_sums WHERE company_id = $1 ORDER BY 1, 2, 3, 4, 5, 6",
         company,
     )

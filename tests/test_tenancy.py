@@ -18,13 +18,14 @@ from api.routes import ROUTES, Route
 from ledger.ids import new_id
 from tests.client import Client, Reply
 from tests.conftest import NewClient
-from tests.tour import KINDS, PLACES, World, about, bodies, call, fill, path_of
+from tests.tour import KINDS, PLACES, World, about, asking, bodies, call, fill, path_of
 
 _NAMES = {
     "lead_agent_id": "agent",
     "agent_ids": "agent",
     "target_id": "issue",
     "parent_id": "issue",
+    "issue": "issue",
     "label": "label",
     "labels": "label",
     "assignee": "agent",
@@ -39,9 +40,19 @@ _ANYBODY = {
     ("create_key", "actor"),
     ("list_activity", "actor"),
     ("list_activity", "run_id"),
+    ("list_events", "actor"),
+    ("list_events", "run_id"),
+    ("export_activity", "actor"),
+    ("export_activity", "run_id"),
     ("list_issues", "assignee"),
+    ("get_board", "assignee"),
     ("list_costs", "agent_id"),
+    ("list_costs", "run_id"),
     ("sum_costs", "agent_id"),
+    ("sum_costs", "run_id"),
+    ("sum_finished_costs", "agent_id"),
+    ("export_costs", "agent_id"),
+    ("export_costs", "run_id"),
 }
 """Actors need not be in the directory, so naming one that there is not is no error here."""
 
@@ -107,7 +118,9 @@ def test_every_id_field_is_known_to_this_test() -> None:
     assert {field.kind for field in FIELDS} == world
     models = [model for route in ROUTES for model in (route.body, route.query) if model]
     names = {name for model in [*models, *ITEMS.values()] for name in model.model_fields}
-    suspects = {name for name in names if re.search(r"_ids?$|_ref$|label|assignee|actor", name)}
+    suspects = {
+        name for name in names if re.search(r"_ids?$|_ref$|^issue$|label|assignee|actor", name)
+    }
     assert suspects - _NO_REFERENCES == {name for name in names if _kind(name)}
 
 
@@ -178,6 +191,8 @@ async def test_a_filter_by_another_companys_actor_or_run_finds_nothing(two: Two)
     for query in (
         f"activity?actor=agent:{two.theirs['agent']}",
         f"activity?run_id={two.theirs['run']}",
+        f"events?actor=agent:{two.theirs['agent']}",
+        f"events?run_id={two.theirs['run']}",
         f"costs?agent_id={two.theirs['agent']}",
         f"costs/sums?agent_id={two.theirs['agent']}&group_by=agent",
         f"issues?assignee=agent:{two.theirs['agent']}",
@@ -257,7 +272,7 @@ async def _ask(two: Two, field: Field, ref: str) -> Reply:
         case "path":
             path = path_of(route, mine, **{field.name: ref})
         case "query":
-            path = f"{path_of(route, mine)}?{field.name}={_written(field, ref)}"
+            path = asking(path_of(route, mine), **{field.name: _written(field, ref)})
         case "body":
             path = path_of(route, mine)
             body = _without_rival(body or {}, field.name) | {field.name: _written(field, ref)}

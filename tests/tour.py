@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from yarl import URL
+
 from api.routes import ROUTES, Route
 from tests.client import Client, Reply
 
@@ -20,11 +22,15 @@ PLACES = re.compile(r"{(\w+)}")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ids of one of everything in a company; `name` tells it from another company's."""
+    """The ids of one of everything in a company; `name` tells it from another company's.
+
+    `report` is the position of a report of costs of its run.
+    """
 
     company: str
     name: str
     ids: dict[str, str]
+    report: int = 0
 
     def __getitem__(self, kind: str) -> str:
         """The id of the company's issue, comment, agent, …"""
@@ -78,10 +84,11 @@ async def fill(client: Client, name: str = "here") -> World:
     await make("comment", f"{issue}/comments", {"body": f"{name} comment"})
     await make("link", f"{issue}/links", {"link_type": "blocks", "target_id": ids["target"]})
     await make("run", f"{issue}/runs/{ids['run']}/costs", cost())
+    reports = (await client.get("events?type=run.cost_reported")).json["items"]
     for kind, status in _STATUSES.items():
         await make(kind, "issues", {"title": f"{name} {kind}", "status": status})
     await check_out("tried", "trial")
-    return World(client.company, name, ids)
+    return World(client.company, name, ids, reports[0]["position"])
 
 
 _STATUSES = {
@@ -138,10 +145,20 @@ def about(operation: str, world: World) -> dict[str, str]:
     return places | {place: world[kind] for place, kind in own.items()}
 
 
+_QUERIES = {"explain": "?issue={issue_id}&field=status"}
+"""What a query must say, of the routes whose query must say something."""
+
+
 def path_of(route: Route, world: World, **other: str) -> str:
     """The route's path below the company, with the world's ids, or with `other`."""
     places = about(route.operation_id, world) | {"company_id": world.company} | other
-    return PLACES.sub(lambda found: places[found[1]], route.path)
+    path = route.path + _QUERIES.get(route.operation_id, "")
+    return PLACES.sub(lambda found: places[found[1]], path)
+
+
+def asking(path: str, **query: str) -> str:
+    """A path with these query parameters, in place of those of the same name that it has."""
+    return str(URL(path).update_query(query))
 
 
 def body_of(route: Route, world: World) -> dict[str, Any] | None:
@@ -188,6 +205,9 @@ def bodies(world: World) -> dict[str, dict[str, Any]]:
         "label_issue": {"label": world["label"]},
         "link_issue": {"link_type": "relates_to", "target_id": world["target"]},
         "report_cost": cost(),
+        "correct_cost": {
+            "corrects_position": world.report, "cost_micros": 2, "reason": "Twice.",
+        },
         "carry_out_commands": {
             "commands": [
                 {"type": "comment_on_issue", "issue_id": world["issue"], "body": "In a list"}

@@ -1,72 +1,120 @@
-"""Over HTTP: what runs cost."""
+"""Over HTTP: what runs cost, and what finished issues do.
+
+Sums are as of one position, which they say. Those of now by what is coarse are kept; the others are
+summed from the entries up to that position, rework as it was known there.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from api import asked as a
 from api import requests, views
 from api.answers import as_json, page, position_of
-from api.asking.moment import reached_by
-from api.asking.naming import issue_ever_named, listed, named_agent, named_entry
+from api.asking.moment import Moment, moment_of, reached_by
+from api.asking.naming import issue_ever_named, listed_among, named_agent, named_entry
 from api.auth import Caller
 from api.context import Api
 from ledger.errors import Invalid
-from projections.queries.costs import GROUPS, CostFilter
+from projections.queries import Row
+from projections.queries.costs import GROUPS, CostFilter, is_fine
 
-_MOST_SUMS = 10_000
+MOST_SUMS = 10_000
 
 
 async def costs(api: Api, request: web.Request) -> web.Response:
-    """Cost reports, newest first."""
+    """Cost reports and their corrections, newest first."""
     caller = await api.caller(request)
     asked = requests.query(request, a.CostsQuery)
-    as_of = await reached_by(api, caller, "costs", asked.consistency)
-    wanted = await _cost_filter(api, caller, asked)
+    moment = await moment_of(api, caller, asked, "costs")
+    wanted = await filter_of(api, caller, asked)
     rows = await api.queries.costs.entries(
-        caller.company_id, wanted, position_of(asked), asked.limit + 1
+        caller.company_id,
+        wanted,
+        position_of(asked),
+        asked.limit + 1,
+        moment.position,
+        moment.occurred_at,
     )
-    return page(request, asked, as_of, rows, views.cost_entry, by="position")
+    return page(request, asked, moment.position, rows, views.cost_entry, by="position")
 
 
 async def cost_sums(api: Api, request: web.Request) -> web.Response:
-    """Costs, summed by any of day, agent, project, issue, provider and model."""
+    """Costs, summed by any of day, agent, team, project, issue, run, provider and model."""
     caller = await api.caller(request)
     asked = requests.query(request, a.CostSumsQuery)
-    groups = listed(asked.group_by) or []
-    unknown = [name for name in groups if name not in GROUPS]
-    if unknown:
-        raise Invalid(
-            f"Costs are summed by {', '.join(GROUPS)}, not by {', '.join(unknown)}.",
-            pointer="/group_by",
-        )
-    as_of = await reached_by(api, caller, "costs", asked.consistency)
-    wanted = await _cost_filter(api, caller, asked)
-    rows = await api.queries.costs.sums(caller.company_id, wanted, groups, _MOST_SUMS + 1)
-    if len(rows) > _MOST_SUMS:
-        raise Invalid(
-            f"That makes more than {_MOST_SUMS} sums; group by less, or narrow the days.",
-            pointer="/group_by",
-        )
-    return as_json(
-        {
-            "items": [views.cost_sum(row, groups) for row in rows],
-            "next_cursor": None,
-            "as_of_position": as_of,
-        },
-        position=as_of,
+    groups = listed_among(asked.group_by, GROUPS, "group_by") or []
+    moment = await moment_of(api, caller, asked, "costs")
+    wanted = await filter_of(api, caller, asked)
+    rows = await _sums(api, caller, asked, wanted, groups, moment)
+    return _all(rows, [views.cost_sum(row, groups) for row in rows], moment.position)
+
+
+async def _sums(
+    api: Api,
+    caller: Caller,
+    asked: a.CostSumsQuery,
+    wanted: CostFilter,
+    groups: list[str],
+    moment: Moment,
+) -> list[Row]:
+    costs, company_id, most = api.queries.costs, caller.company_id, MOST_SUMS + 1
+    if moment.is_now and not is_fine(wanted, groups):
+        return await costs.sums(company_id, wanted, groups, most, interval=asked.interval)
+    return await costs.sums_as_of(
+        company_id,
+        wanted,
+        groups,
+        most,
+        moment.position,
+        moment.occurred_at,
+        interval=asked.interval,
     )
 
 
-async def _cost_filter(
-    api: Api, caller: Caller, asked: a.CostsQuery | a.CostSumsQuery
-) -> CostFilter:
+async def finished_costs(api: Api, request: web.Request) -> web.Response:
+    """What finished issues cost: how many, in total, on average, in the middle, rework apart."""
+    caller = await api.caller(request)
+    asked = requests.query(request, a.FinishedCostsQuery)
+    as_of = await reached_by(api, caller, "costs", asked.consistency)
+    wanted = CostFilter(
+        agent_id=await named_agent(api, caller, asked.agent_id),
+        team_id=await named_entry(api, caller, "team", asked.team_id),
+        project_id=await named_entry(api, caller, "project", asked.project_id),
+        since=asked.since,
+        until=asked.until,
+    )
+    rows = await api.queries.costs.finished(
+        caller.company_id, wanted, asked.group_by, MOST_SUMS + 1
+    )
+    return _all(rows, [views.finished_cost(row, asked.group_by) for row in rows], as_of)
+
+
+async def filter_of(api: Api, caller: Caller, asked: a.CostFilterQuery) -> CostFilter:
+    """The filter that the parameters mean; raises a 404 Problem for what there is not."""
     return CostFilter(
         issue_id=await issue_ever_named(api, caller, asked.issue_id),
+        run_id=asked.run_id,
         agent_id=await named_agent(api, caller, asked.agent_id),
+        team_id=await named_entry(api, caller, "team", asked.team_id),
         project_id=await named_entry(api, caller, "project", asked.project_id),
         provider=asked.provider,
         model=asked.model,
         since=asked.since,
         until=asked.until,
+    )
+
+
+def _all(rows: Sequence[Row], shown: list[dict[str, object]], as_of: int) -> web.Response:
+    """All sums at once, as of the position that they themselves saw; raises Invalid for many."""
+    if len(rows) > MOST_SUMS:
+        raise Invalid(
+            f"That makes more than {MOST_SUMS} sums; group by less, or narrow the days.",
+            pointer="/group_by",
+        )
+    position = rows[0]["as_of_position"] if rows else as_of
+    return as_json(
+        {"items": shown, "next_cursor": None, "as_of_position": position}, position=position
     )

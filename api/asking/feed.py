@@ -1,39 +1,104 @@
-"""Over HTTP: the log itself."""
+"""Over HTTP: the log itself, in pages, waiting for what is not there yet, or as a stream."""
 
 from __future__ import annotations
+
+import asyncio
+import re
+from datetime import datetime, timedelta
 
 from aiohttp import web
 
 from api import asked as a
 from api import requests, views
 from api.answers import as_json, next_link
-from api.asking.naming import issue_ever_named, listed
+from api.asking.live import stream
+from api.asking.naming import issue_ever_named, listed, named_actor
+from api.auth import Caller
 from api.context import Api
 from ledger import log
+from ledger.errors import Invalid
+from projections.queries.feed import FeedFilter, FeedPage
+
+_TYPE = re.compile(r"[^*]+|[^*]+\.\*")
+_INSTANT = timedelta(microseconds=1)
 
 
-async def events(api: Api, request: web.Request) -> web.Response:
-    """The log itself, oldest first, after a position."""
+async def events(api: Api, request: web.Request) -> web.StreamResponse:
+    """The log itself, oldest first, after a position; or, as text/event-stream, as it grows."""
     caller = await api.caller(request)
     asked = requests.query(request, a.EventsQuery)
-    as_of = await api.queries.freshness.head(caller.company_id)
-    stream_id = await issue_ever_named(api, caller, asked.issue_id)
+    last_seen, is_stream = requests.last_event_id(request), requests.wants_stream(request)
+    if is_stream and asked.until is not None:
+        raise Invalid("A stream has no end; leave `until` out.", pointer="/until")
+    wanted = await _filter(api, caller, asked)
     after = max(asked.after, asked.cursor)
-    stored = await log.page(
-        api.queries.pool,
-        caller.company_id,
-        after,
-        limit=asked.limit + 1,
-        stream_id=stream_id,
-        types=listed(asked.type),
-        with_keys=caller.role.sees_keys,
-    )
-    shown, more = stored[: asked.limit], len(stored) > asked.limit
-    cursor = str(shown[-1].recorded.position) if more else None
+    if is_stream and last_seen is not None:
+        after = last_seen
+    if asked.since is not None:
+        after = max(after, await _recorded_before(api, caller, asked.since))
+    if is_stream:
+        return await stream(api, request, caller, wanted, after)
+    page, end, as_of = await _page_or_wait(api, request, caller, asked, wanted, after)
+    cursor = str(page.reached) if page.reached < end else None
     body = {
-        "items": [views.event(item) for item in shown],
+        "items": [views.event(item) for item in page.events],
         "next_cursor": cursor,
         "as_of_position": as_of,
     }
     link = {"cursor": cursor} if cursor else None
     return as_json(body, position=as_of, headers=next_link(request, link))
+
+
+async def _filter(api: Api, caller: Caller, asked: a.EventsQuery) -> FeedFilter:
+    return FeedFilter(
+        issue_id=await issue_ever_named(api, caller, asked.issue_id),
+        run_id=asked.run_id,
+        actor=await named_actor(api, caller, asked.actor, "/actor"),
+        types=_types(asked.type),
+        with_keys=caller.role.sees_keys,
+    )
+
+
+def _types(text: str | None) -> list[str] | None:
+    """The types that a filter means; raises Invalid for a `*` that is not a whole last word."""
+    types = listed(text)
+    for name in types or ():
+        if not _TYPE.fullmatch(name):
+            raise Invalid(
+                f"{name!r} is no event type; `*` stands for all that follows a dot, as in "
+                "`issue.*`.",
+                pointer="/type",
+            )
+    return types
+
+
+async def _page_or_wait(
+    api: Api,
+    request: web.Request,
+    caller: Caller,
+    asked: a.EventsQuery,
+    wanted: FeedFilter,
+    after: int,
+) -> tuple[FeedPage, int, int]:
+    """A page, the end of what was asked for, and the head; after a while, the page may be empty."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + asked.wait
+    while True:
+        head = await api.queries.freshness.head(caller.company_id)
+        end = head
+        if asked.until is not None:
+            end = min(head, await _recorded_before(api, caller, asked.until))
+        page = await api.queries.feed.page(caller.company_id, wanted, after, end, asked.limit)
+        seconds = deadline - loop.time()
+        if page.events or seconds <= 0 or end < head or api.heads.is_closed:
+            return page, end, head
+        after = page.reached
+        if after >= end:
+            with api.heads.follow(caller.company_id) as growing:
+                await growing.beyond(after, seconds)
+            await api.caller(request)  # The key may have been revoked meanwhile.
+
+
+async def _recorded_before(api: Api, caller: Caller, moment: datetime) -> int:
+    """The position of the last event that was recorded before a moment, or 0."""
+    return await log.position_at(api.queries.pool, caller.company_id, moment - _INSTANT)

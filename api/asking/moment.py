@@ -31,17 +31,34 @@ async def moment_of(api: Api, caller: Caller, asked: a.MomentQuery, model: str) 
     Raises Invalid for two moments at once and for a position that is still to come, ReadModelBehind
     when the model does not get there.
     """
-    given = [
-        name for name in ("at", "at_position", "occurred_at") if getattr(asked, name) is not None
-    ]
-    if len(given) > 1:
-        raise Invalid(f"Ask for one moment, not for {' and '.join(given)}.", pointer=f"/{given[1]}")
+    _refuse_two_moments(asked)
     position = await _prefix(api, caller, asked)
     if position is not None:
         await api.queries.freshness.wait_for(caller.company_id, model, until=position)
         return Moment(position, is_now=False)
     reached = await reached_by(api, caller, model, asked.consistency)
     return Moment(reached, asked.occurred_at, is_now=asked.occurred_at is None)
+
+
+async def moment_in_log(api: Api, caller: Caller, asked: a.MomentQuery) -> Moment:
+    """The moment that a query of the log itself asks for; nobody is waited for.
+
+    Raises Invalid for two moments at once and for a position that is still to come.
+    """
+    _refuse_two_moments(asked)
+    position = await _prefix(api, caller, asked)
+    if position is not None:
+        return Moment(position, is_now=False)
+    head = await api.queries.freshness.head(caller.company_id)
+    return Moment(head, asked.occurred_at, is_now=asked.occurred_at is None)
+
+
+def _refuse_two_moments(asked: a.MomentQuery) -> None:
+    given = [
+        name for name in ("at", "at_position", "occurred_at") if getattr(asked, name) is not None
+    ]
+    if len(given) > 1:
+        raise Invalid(f"Ask for one moment, not for {' and '.join(given)}.", pointer=f"/{given[1]}")
 
 
 async def _prefix(api: Api, caller: Caller, asked: a.MomentQuery) -> int | None:

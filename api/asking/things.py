@@ -97,21 +97,21 @@ async def issue_budget(api: Api, request: web.Request) -> web.Response:
 
 
 async def agent_budget(api: Api, request: web.Request) -> web.Response:
-    """What an agent may spend in this calendar month, and what it did."""
+    """What an agent may spend in a calendar month, and what it did."""
     caller = await api.caller(request)
-    requests.query(request, Nothing)
+    month = requests.query(request, a.BudgetQuery).month or _this_month()
     agent_id = await named_entry(api, caller, "agent", requests.about(request)["agent_id"])
     assert agent_id is not None
-    row = await api.queries.things.agent_budget(caller.company_id, agent_id, _this_month())
-    return one(request, row, lambda row: _budget(row, _this_month()), versioned=False)
+    row = await api.queries.things.agent_budget(caller.company_id, agent_id, month)
+    return one(request, row, lambda row: _budget(row, month), versioned=False)
 
 
 async def company_budget(api: Api, request: web.Request) -> web.Response:
-    """What the company may spend in this calendar month, and what it did."""
+    """What the company may spend in a calendar month, and what it did."""
     caller = await api.caller(request)
-    requests.query(request, Nothing)
-    row = await api.queries.things.company_budget(caller.company_id, _this_month())
-    return one(request, row, lambda row: _budget(row, _this_month()), versioned=False)
+    month = requests.query(request, a.BudgetQuery).month or _this_month()
+    row = await api.queries.things.company_budget(caller.company_id, month)
+    return one(request, row, lambda row: _budget(row, month), versioned=False)
 
 
 async def keys(api: Api, request: web.Request) -> web.Response:

@@ -17,10 +17,12 @@ from typing import NoReturn
 import asyncpg
 import typer
 
-from api.cli import companies, history, serving
+from api.analysts import AnalystRefused
+from api.cli import analysts, companies, exports, history, serving, tail
 from api.cli.options import Refusal
 from api.importing.report import ImportFailed
 from api.listener import PortTaken
+from api.parquet import ExportRefused
 from api.process import log_as_json
 from ledger.database import LOST, SchemaError
 from ledger.embedded_postgres import EmbeddedPostgresError
@@ -43,6 +45,10 @@ app.add_typer(companies.company_app, name="company")
 app.add_typer(companies.key_app, name="key")
 app.add_typer(history.import_app, name="import")
 app.add_typer(history.app)
+app.add_typer(exports.app)
+app.add_typer(tail.app)
+app.add_typer(analysts.role_app, name="analyst-role")
+app.add_typer(analysts.app)
 
 
 def main() -> None:
@@ -53,6 +59,8 @@ def main() -> None:
     except (Unavailable, EmbeddedPostgresError, SchemaError) as error:
         _fail(str(error), 3)
     except (LedgerError, Refusal, ImportFailed, RebuildRefused, PortTaken) as error:
+        _fail(str(error), 1)
+    except (AnalystRefused, ExportRefused) as error:
         _fail(str(error), 1)
     except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__

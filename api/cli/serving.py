@@ -62,8 +62,14 @@ def demo(
     company: Annotated[
         str | None, typer.Option("--company", metavar="ID", help="Which; a new one without.")
     ] = None,
-    agents: Annotated[int, typer.Option(min=1, max=200, help="How many agents.")] = 6,
-    issues: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many issues.")] = 30,
+    agents: Annotated[
+        int | None,
+        typer.Option(min=1, max=200, help="How many agents; 6, or 40 of more than 1000 issues."),
+    ] = None,
+    issues: Annotated[
+        int,
+        typer.Option(min=1, max=1_000_000, help="How many issues; of many, half a year's past."),
+    ] = 30,
     seed: Annotated[int, typer.Option(help="The same seed, the same work.")] = 1,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -80,7 +86,10 @@ def demo(
             done = await play(
                 ledger, company_id, agents=agents, issues=issues, seed=seed, progress=progress
             )
-        text = f"{company_id}  {done['accepted']} commands accepted, {done['refused']} refused"
+        text = (
+            f"{company_id}  {done['accepted']} commands accepted, {done['refused']} refused, "
+            f"{done['events']} events"
+        )
         tell({"company": company_id, **done}, as_json, text)
 
     with_ledger(data_dir, database_url, run)

@@ -15,6 +15,7 @@ from ledger.decisions import (
     checkout,
     comments,
     companies,
+    corrections,
     directory,
     issues,
     labels,
@@ -133,6 +134,8 @@ def _rule(command: c.Command, known: Known) -> Decision:
             return runs.fail(command, known)
         case c.ReportCost():
             return runs.report_cost(command, known)
+        case c.CorrectCost():
+            return corrections.correct_cost(command, known)
         case _:
             raise AssertionError(f"no rule for {command!r}")
 

@@ -116,12 +116,16 @@ def refuse_spent_budgets(issue: Issue, agent_id: str, known: Known) -> None:
             )
 
 
-def reported(run: Run, issue: Issue, cost_micros: int, known: Known) -> Iterator[Appended]:
+def reported(
+    run: Run, issue: Issue, cost_micros: int, known: Known, month: str | None = None
+) -> Iterator[Appended]:
     """What a report of costs brings about, beside being written down.
 
-    An issue's budget stops whichever run holds it, a month's only the run that reported.
+    An issue's budget stops whichever run holds it, a month's only the run that reported; `month`
+    is the one in which it counts, if not this one. Of a month that is over nobody is told.
     """
-    before = budgets(issue, run.agent_id, known)
+    found = budgets(issue, run.agent_id, known)
+    before = [one for one in found if one.month is None or month in (None, one.month)]
     after = [replace(one, spent_micros=one.spent_micros + cost_micros) for one in before]
     for old, new in zip(before, after, strict=True):
         yield from _reached(new, _stage(old.spent_micros, old.limit_micros))

@@ -49,7 +49,7 @@ def refuse_stale_token(command: c.Command, token: int, known: Known) -> None:
     """
     if not isinstance(command, c.IssueCommand):
         return
-    if isinstance(command, c.ReportCost | c.RetainWorkspace):
+    if isinstance(command, c.ReportCost | c.CorrectCost | c.RetainWorkspace):
         return
     issue = the_issue(command, known)
     if issue.fencing_token != token:

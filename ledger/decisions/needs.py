@@ -20,6 +20,7 @@ from ledger.facts import (
     FactKey,
     blockers,
     claimable,
+    cost,
     dependents,
     external_ref,
     holder_of_key,
@@ -32,6 +33,7 @@ from ledger.facts import (
     slug,
     slugs,
     spending,
+    spending_in,
     spent,
     streams_named,
     workload,
@@ -116,7 +118,7 @@ def needs(command: c.Command, known: Known) -> Iterator[FactKey]:
                     yield ("issue", found.target_id)
                     yield dependents(found.target_id)
                     yield from _blockers(found.issue_id, known)
-        case c.ReportCost():
+        case c.ReportCost() | c.CorrectCost():
             yield from _reporting(command, known)
         case c.RunCommand():
             yield ("run", command.run_id)
@@ -316,12 +318,17 @@ def _budgets(ref: str, agent_id: str, known: Known) -> Iterator[FactKey]:
         yield of_company
 
 
-def _reporting(command: c.ReportCost, known: Known) -> Iterator[FactKey]:
+def _reporting(command: c.ReportCost | c.CorrectCost, known: Known) -> Iterator[FactKey]:
     yield ("run", command.run_id)
     run, company = known.peek(("run", command.run_id)), known.peek(COMPANY)
     if run and company:
         yield from _entry("agent", run.agent_id, known)
         yield from spending(company.id, run.issue_id, run.agent_id, known.now)
+    if isinstance(command, c.CorrectCost):
+        yield cost(command.corrects_position)
+        found = known.peek(cost(command.corrects_position))
+        if run and company and found:
+            yield from spending_in(company.id, run.issue_id, run.agent_id, found.month)
 
 
 def _claiming(command: c.ClaimNextIssue, known: Known) -> Iterator[FactKey]:

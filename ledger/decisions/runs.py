@@ -39,7 +39,7 @@ def save_checkpoint(command: c.SaveCheckpoint, known: Known) -> Decision:
 
 def retain_workspace(command: c.RetainWorkspace, known: Known) -> Decision:
     """Where its workspace is kept, be the run over."""
-    run = _own_run(command, known)
+    run = own_run(command, known)
     if run.workspace_url == command.workspace_url:
         return _on(run)
     return _on(run, e.RunWorkspaceRetained(
@@ -83,12 +83,13 @@ def fail(command: c.FailRun, known: Known) -> Decision:
 
 def report_cost(command: c.ReportCost, known: Known) -> Decision:
     """Every report counts, late ones too, of what is deleted too: it was spent."""
-    run = _own_run(command, known)
+    run = own_run(command, known)
     issue = known.issue(run.issue_id, deleted=True)
     assert issue is not None
     cost = e.CostReported(
         issue_id=run.issue_id,
         agent_id=run.agent_id,
+        team_id=issue.team_id,
         project_id=issue.project_id,
         provider=command.provider,
         model=command.model,
@@ -111,7 +112,8 @@ def the_run(command: c.RunCommand, known: Known) -> Run:
     return run
 
 
-def _own_run(command: c.RunCommand, known: Known) -> Run:
+def own_run(command: c.RunCommand, known: Known) -> Run:
+    """The run that a command tells of: agents tell of their own; raises NotFound or Forbidden."""
     run = the_run(command, known)
     if command.actor.type == "agent" and command.actor.id != run.agent_id:
         raise Forbidden(f"That run is agent {run.agent_id}'s; report on runs of your own.")
@@ -120,7 +122,7 @@ def _own_run(command: c.RunCommand, known: Known) -> Run:
 
 def _run_going_on(command: c.RunCommand, known: Known) -> Run:
     """A run that has not ended; one that is paused may still say where it stopped."""
-    run = _own_run(command, known)
+    run = own_run(command, known)
     if run.ended_at is not None:
         raise RunOver(f"This run is over: {run.exit_reason}. A new attempt is a new run.")
     return run

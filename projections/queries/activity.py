@@ -7,7 +7,7 @@ planner would else walk the company's whole activity backwards, hoping for a mat
 step fetches those positions' rows and leaves out what the other filters do not want.
 
 Times are positions too, except of what was imported: what was recorded when it happened lies, for
-a span of time, between two positions. What was imported is looked up by time outside of these.
+a span of time, between two positions; what was imported of that time is looked for beyond them.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ class Span(NamedTuple):
     after: int = 0
     before: int = _ENDLESS
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no position in it."""
+        return self.before - self.after <= 1
+
     def within(self, other: Span) -> Span:
         """The positions that are in both."""
         return Span(max(self.after, other.after), min(self.before, other.before))
@@ -89,7 +94,7 @@ class Activity:
         at_once = limit
         for source in reversed(sources) if newest else sources:
             left = source.span
-            while len(found) < limit and left.before - left.after > 1:
+            while len(found) < limit and not left.is_empty:
                 positions = await self._positions(source, company_id, left, at_once, newest)
                 rows = await self._rows(company_id, positions, wanted) if positions else []
                 found += reversed(rows) if newest else rows
@@ -119,11 +124,18 @@ class Activity:
             return []
         low = await self._recorded_before(company_id, wanted.first_at)
         high = _ENDLESS - 1 if wanted.last_at is None else await self._recorded_by(company_id, last)
-        return [
-            _Source("imported", (first, last), span.within(Span(0, low + 1))),
-            _Source(name, values, span.within(Span(low, high + 1))),
-            _Source("imported", (first, last), span.within(Span(max(low, high)))),
-        ]
+        then = _Source(name, values, span.within(Span(low, high + 1)))
+        before, after = span.within(Span(0, low + 1)), span.within(Span(high))
+        if before.is_empty and after.is_empty:
+            return [then]
+        count = await self._pool.fetchval(_SQL.imported_at, company_id, first, last, MOST_AT_ONCE)
+        if not count:
+            return [then]
+        # Much of one time is looked for where it was recorded, little of it by when it happened.
+        if count == MOST_AT_ONCE:
+            return [_Source("imported", (), before), then, _Source("imported", (), after)]
+        times = (first, last)
+        return [_Source("imported_at", times, before), then, _Source("imported_at", times, after)]
 
     async def _recorded_by(self, company_id: str, moment: datetime) -> int:
         return await log.position_at(self._pool, company_id, moment)

@@ -1,5 +1,5 @@
 -- name: newest_of_all
--- Positions between two, the newest first.
+-- Positions between two, newest first.
 SELECT position
 FROM activity
 WHERE company_id = $1 AND position > $2 AND position < $3
@@ -7,7 +7,7 @@ ORDER BY position DESC
 LIMIT $4;
 
 -- name: newest_of_issue
--- Positions of what bears on an issue, the newest first.
+-- Positions of what bears on an issue, newest first.
 SELECT position
 FROM activity
 WHERE company_id = $1 AND issue_id IS NOT NULL
@@ -16,7 +16,7 @@ ORDER BY issue_id DESC, position DESC
 LIMIT $4;
 
 -- name: newest_of_run
--- Positions of what bears on a run, the newest first.
+-- Positions of what bears on a run, newest first.
 SELECT position
 FROM activity
 WHERE company_id = $1 AND run_id IS NOT NULL
@@ -25,7 +25,7 @@ ORDER BY run_id DESC, position DESC
 LIMIT $4;
 
 -- name: newest_of_actor
--- Positions of what somebody did, or had done, the newest first.
+-- Positions of what somebody did, or had done, newest first.
 SELECT position
 FROM (
     (
@@ -50,7 +50,7 @@ ORDER BY position DESC
 LIMIT $4;
 
 -- name: newest_of_project
--- Positions of what happened in a project, or took something out of it, the newest first.
+-- Positions of what happened in a project, or took something out of it, newest first.
 SELECT position
 FROM (
     (
@@ -75,7 +75,7 @@ ORDER BY position DESC
 LIMIT $4;
 
 -- name: newest_of_type
--- Positions of events of some types, the newest first: a page of each, of which a page is taken.
+-- Positions of events of some types, newest first: a page of each, of which a page is taken.
 SELECT found.position
 FROM unnest($5::text[]) AS wanted (word)
 CROSS JOIN LATERAL (
@@ -90,7 +90,7 @@ ORDER BY found.position DESC
 LIMIT $4;
 
 -- name: newest_of_subject_type
--- Positions of what happened to some kinds of things, the newest first: a page of each, of which a page is taken.
+-- Positions of what happened to some kinds of things, newest first: a page of each, of which a page is taken.
 SELECT found.position
 FROM unnest($5::text[]) AS wanted (word)
 CROSS JOIN LATERAL (
@@ -105,7 +105,15 @@ ORDER BY found.position DESC
 LIMIT $4;
 
 -- name: newest_imported
--- Positions of what was recorded later than it happened in a time, both ends included, the newest first.
+-- Positions of what was recorded later than it happened, newest first.
+SELECT position
+FROM activity
+WHERE company_id = $1 AND occurred_at IS NOT NULL AND position > $2 AND position < $3
+ORDER BY position DESC
+LIMIT $4;
+
+-- name: newest_imported_at
+-- Positions of the same as far as it happened between two times, both included, newest first.
 WITH imported AS MATERIALIZED (
     SELECT position
     FROM activity
@@ -115,7 +123,7 @@ WITH imported AS MATERIALIZED (
 SELECT position FROM imported ORDER BY position DESC LIMIT $4;
 
 -- name: oldest_of_all
--- Positions between two, the oldest first.
+-- Positions between two, oldest first.
 SELECT position
 FROM activity
 WHERE company_id = $1 AND position > $2 AND position < $3
@@ -123,7 +131,7 @@ ORDER BY position
 LIMIT $4;
 
 -- name: oldest_of_issue
--- Positions of what bears on an issue, the oldest first.
+-- Positions of what bears on an issue, oldest first.
 SELECT position
 FROM activity
 WHERE company_id = $1 AND issue_id IS NOT NULL
@@ -132,7 +140,7 @@ ORDER BY issue_id, position
 LIMIT $4;
 
 -- name: oldest_of_run
--- Positions of what bears on a run, the oldest first.
+-- Positions of what bears on a run, oldest first.
 SELECT position
 FROM activity
 WHERE company_id = $1 AND run_id IS NOT NULL
@@ -141,7 +149,7 @@ ORDER BY run_id, position
 LIMIT $4;
 
 -- name: oldest_of_actor
--- Positions of what somebody did, or had done, the oldest first.
+-- Positions of what somebody did, or had done, oldest first.
 SELECT position
 FROM (
     (
@@ -166,7 +174,7 @@ ORDER BY position
 LIMIT $4;
 
 -- name: oldest_of_project
--- Positions of what happened in a project, or took something out of it, the oldest first.
+-- Positions of what happened in a project, or took something out of it, oldest first.
 SELECT position
 FROM (
     (
@@ -191,7 +199,7 @@ ORDER BY position
 LIMIT $4;
 
 -- name: oldest_of_type
--- Positions of events of some types, the oldest first: a page of each, of which a page is taken.
+-- Positions of events of some types, oldest first: a page of each, of which a page is taken.
 SELECT found.position
 FROM unnest($5::text[]) AS wanted (word)
 CROSS JOIN LATERAL (
@@ -206,7 +214,7 @@ ORDER BY found.position
 LIMIT $4;
 
 -- name: oldest_of_subject_type
--- Positions of what happened to some kinds of things, the oldest first: a page of each, of which a page is taken.
+-- Positions of what happened to some kinds of things, oldest first: a page of each, of which a page is taken.
 SELECT found.position
 FROM unnest($5::text[]) AS wanted (word)
 CROSS JOIN LATERAL (
@@ -221,7 +229,15 @@ ORDER BY found.position
 LIMIT $4;
 
 -- name: oldest_imported
--- Positions of what was recorded later than it happened in a time, both ends included, the oldest first.
+-- Positions of what was recorded later than it happened, oldest first.
+SELECT position
+FROM activity
+WHERE company_id = $1 AND occurred_at IS NOT NULL AND position > $2 AND position < $3
+ORDER BY position
+LIMIT $4;
+
+-- name: oldest_imported_at
+-- Positions of the same as far as it happened between two times, both included, oldest first.
 WITH imported AS MATERIALIZED (
     SELECT position
     FROM activity
@@ -246,6 +262,17 @@ WHERE company_id = $1
   AND ($10::timestamptz IS NULL OR at <= $10)
   AND ($11 OR type NOT LIKE 'key.%')
 ORDER BY position;
+
+-- name: imported_at
+-- How much was recorded later than it happened, between two times, as far as it matters.
+SELECT count(*)
+FROM (
+    SELECT position
+    FROM activity
+    WHERE company_id = $1 AND occurred_at >= $2 AND occurred_at <= $3
+    ORDER BY occurred_at, position
+    LIMIT $4
+) AS imported;
 
 -- name: traces
 -- The traces that some events belong to.

@@ -1,64 +1,44 @@
 -- name: cost_entries
 -- Reports of costs and their corrections, newest first, as of a position and of what had happened.
--- Those of a run, an issue or an agent are found by it; only one of the branches is walked.
-SELECT e.position, e.corrects_position, e.day, e.at, e.run_id, e.issue_id, e.agent_id, e.team_id,
-       e.project_id, e.provider, e.model, e.input_tokens, e.output_tokens, e.cached_tokens,
-       e.cost_micros
-FROM (
-    SELECT * FROM cost_entries WHERE company_id = $1 AND run_id = $7::uuid
-    UNION ALL
-    SELECT * FROM cost_entries
-    WHERE company_id = $1 AND issue_id = $6::uuid AND $7::uuid IS NULL
-    UNION ALL
-    SELECT * FROM cost_entries
-    WHERE company_id = $1 AND agent_id = $8::text AND $6::uuid IS NULL AND $7::uuid IS NULL
-    UNION ALL
-    SELECT * FROM cost_entries
-    WHERE company_id = $1 AND $6::uuid IS NULL AND $7::uuid IS NULL AND $8::text IS NULL
-) AS e
-WHERE e.position <= $2
-  AND ($3::timestamptz IS NULL OR e.at <= $3)
-  AND ($4::bigint IS NULL OR e.position < $4)
-  AND ($6::uuid IS NULL OR e.issue_id = $6)
-  AND ($8::text IS NULL OR e.agent_id = $8)
-  AND ($9::uuid IS NULL OR e.team_id = $9)
-  AND ($10::uuid IS NULL OR e.project_id = $10)
-  AND ($11::text IS NULL OR e.provider = $11)
-  AND ($12::text IS NULL OR e.model = $12)
-  AND ($13::date IS NULL OR e.day >= $13)
-  AND ($14::date IS NULL OR e.day <= $14)
-ORDER BY e.position DESC
+-- With its limit it is planned for its values, and so along the index of what is asked for.
+SELECT position, corrects_position, day, at, run_id, issue_id, agent_id, team_id, project_id,
+       provider, model, input_tokens, output_tokens, cached_tokens, cost_micros
+FROM cost_entries
+WHERE company_id = $1
+  AND position <= $2
+  AND ($3::timestamptz IS NULL OR at <= $3)
+  AND ($4::bigint IS NULL OR position < $4)
+  AND ($6::uuid IS NULL OR issue_id = $6)
+  AND ($7::uuid IS NULL OR run_id = $7)
+  AND ($8::text IS NULL OR agent_id = $8)
+  AND ($9::uuid IS NULL OR team_id = $9)
+  AND ($10::uuid IS NULL OR project_id = $10)
+  AND ($11::text IS NULL OR provider = $11)
+  AND ($12::text IS NULL OR model = $12)
+  AND ($13::date IS NULL OR day >= $13)
+  AND ($14::date IS NULL OR day <= $14)
+ORDER BY position DESC
 LIMIT $5;
 
 -- name: exported_entries
 -- The same, oldest first after a position, with what an export says beside.
-SELECT e.position, e.corrects_position, e.day, e.at, e.recorded_at, e.month, e.run_id, e.issue_id,
-       e.agent_id, e.team_id, e.project_id, e.provider, e.model, e.input_tokens, e.output_tokens,
-       e.cached_tokens, e.cost_micros
-FROM (
-    SELECT * FROM cost_entries WHERE company_id = $1 AND run_id = $7::uuid
-    UNION ALL
-    SELECT * FROM cost_entries
-    WHERE company_id = $1 AND issue_id = $6::uuid AND $7::uuid IS NULL
-    UNION ALL
-    SELECT * FROM cost_entries
-    WHERE company_id = $1 AND agent_id = $8::text AND $6::uuid IS NULL AND $7::uuid IS NULL
-    UNION ALL
-    SELECT * FROM cost_entries
-    WHERE company_id = $1 AND $6::uuid IS NULL AND $7::uuid IS NULL AND $8::text IS NULL
-) AS e
-WHERE e.position <= $2
-  AND ($3::timestamptz IS NULL OR e.at <= $3)
-  AND e.position > $4
-  AND ($6::uuid IS NULL OR e.issue_id = $6)
-  AND ($8::text IS NULL OR e.agent_id = $8)
-  AND ($9::uuid IS NULL OR e.team_id = $9)
-  AND ($10::uuid IS NULL OR e.project_id = $10)
-  AND ($11::text IS NULL OR e.provider = $11)
-  AND ($12::text IS NULL OR e.model = $12)
-  AND ($13::date IS NULL OR e.day >= $13)
-  AND ($14::date IS NULL OR e.day <= $14)
-ORDER BY e.position
+SELECT position, corrects_position, day, at, recorded_at, month, run_id, issue_id, agent_id,
+       team_id, project_id, provider, model, input_tokens, output_tokens, cached_tokens, cost_micros
+FROM cost_entries
+WHERE company_id = $1
+  AND position <= $2
+  AND ($3::timestamptz IS NULL OR at <= $3)
+  AND position > $4
+  AND ($6::uuid IS NULL OR issue_id = $6)
+  AND ($7::uuid IS NULL OR run_id = $7)
+  AND ($8::text IS NULL OR agent_id = $8)
+  AND ($9::uuid IS NULL OR team_id = $9)
+  AND ($10::uuid IS NULL OR project_id = $10)
+  AND ($11::text IS NULL OR provider = $11)
+  AND ($12::text IS NULL OR model = $12)
+  AND ($13::date IS NULL OR day >= $13)
+  AND ($14::date IS NULL OR day <= $14)
+ORDER BY position
 LIMIT $5;
 
 -- name: coarse_sums

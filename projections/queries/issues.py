@@ -73,6 +73,8 @@ class IssueFilter:
 
 
 _APART = ("statuses", "priorities", "words", "unsaid")
+MOST_NAMED = 2000
+"""Of the issues that say something: so many are looked up one by one; more are met on the way."""
 
 
 class Issues:
@@ -99,7 +101,7 @@ class Issues:
                 company_id,
                 occurred_at,
                 limit,
-                *_matching(wanted),
+                *await self._matching(company_id, wanted),
                 order,
                 *_typed(after),
             )
@@ -111,7 +113,12 @@ class Issues:
             "sort_order": _SQL.sort_order,
         }[order]
         return await self._pool.fetch(
-            statement, company_id, position, limit, *_matching(wanted), *after
+            statement,
+            company_id,
+            position,
+            limit,
+            *await self._matching(company_id, wanted),
+            *after,
         )
 
     async def counts(
@@ -125,10 +132,15 @@ class Issues:
         """How many issues are in each status; one in which there is none is not named."""
         if occurred_at is not None:
             rows = await self._pool.fetch(
-                _SQL.counts_occurred, company_id, occurred_at, *_matching(wanted)
+                _SQL.counts_occurred,
+                company_id,
+                occurred_at,
+                *await self._matching(company_id, wanted),
             )
         else:
-            rows = await self._pool.fetch(_SQL.counts, company_id, position, *_matching(wanted))
+            rows = await self._pool.fetch(
+                _SQL.counts, company_id, position, *await self._matching(company_id, wanted)
+            )
         return {row["status"]: row["issues"] for row in rows}
 
     async def one(
@@ -144,6 +156,28 @@ class Issues:
             return await self._pool.fetchrow(_SQL.at_time, company_id, issue_id, occurred_at)
         return await self._pool.fetchrow(_SQL.at_position, company_id, issue_id, position)
 
+    async def _matching(self, company_id: str, wanted: IssueFilter) -> tuple[Any, ...]:
+        """The filter as the statements take it; issues that say the words by id, if few do."""
+        rest = {
+            name: value
+            for name in IssueFilter.__dataclass_fields__
+            if name not in _APART and (value := getattr(wanted, name)) is not None
+        }
+        words, unsaid = wanted.words, wanted.unsaid or []
+        said: list[str] | None = None
+        if words is not None:
+            rows = await self._pool.fetch(_SQL.said, company_id, words, unsaid, MOST_NAMED + 1)
+            if len(rows) <= MOST_NAMED:
+                said, words = [row["issue_id"] for row in rows], None
+        return (
+            wanted.statuses,
+            wanted.priorities,
+            orjson.dumps(rest).decode(),
+            said,
+            words,
+            unsaid,
+        )
+
     async def description(self, company_id: str, position: int | None) -> str | None:
         """The description that the event at a position set; None for no position."""
         if position is None:
@@ -155,21 +189,6 @@ class Issues:
 def place_of(row: Row, order: Order) -> Place:
     """Where an issue stands in an order."""
     return tuple(row[name] for name in KEYS[order])
-
-
-def _matching(wanted: IssueFilter) -> tuple[Any, ...]:
-    rest = {
-        name: value
-        for name in IssueFilter.__dataclass_fields__
-        if name not in _APART and (value := getattr(wanted, name)) is not None
-    }
-    return (
-        wanted.statuses,
-        wanted.priorities,
-        orjson.dumps(rest).decode(),
-        wanted.words,
-        wanted.unsaid or [],
-    )
 
 
 def _typed(after: Sequence[Any]) -> tuple[Any, ...]:

@@ -14,8 +14,9 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-      AND (v.created_at, v.created_position) < ($9::timestamptz, $10::bigint)
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+      AND (v.created_at, v.created_position) < ($10::timestamptz, $11::bigint)
     ORDER BY v.created_at DESC, v.created_position DESC
     LIMIT $3)
     UNION ALL
@@ -41,8 +42,9 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-      AND (v.created_at, v.created_position) < ($9::timestamptz, $10::bigint)
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+      AND (v.created_at, v.created_position) < ($10::timestamptz, $11::bigint)
     ORDER BY v.created_at DESC, v.created_position DESC
     LIMIT $3)
 ) AS i
@@ -65,8 +67,9 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-      AND (v.created_at, v.created_position) > ($9::timestamptz, $10::bigint)
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+      AND (v.created_at, v.created_position) > ($10::timestamptz, $11::bigint)
     ORDER BY v.created_at, v.created_position
     LIMIT $3)
     UNION ALL
@@ -92,8 +95,9 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-      AND (v.created_at, v.created_position) > ($9::timestamptz, $10::bigint)
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+      AND (v.created_at, v.created_position) > ($10::timestamptz, $11::bigint)
     ORDER BY v.created_at, v.created_position
     LIMIT $3)
 ) AS i
@@ -116,9 +120,10 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
       AND (v.priority_rank, v.created_at, v.created_position)
-          > ($9::smallint, $10::timestamptz, $11::bigint)
+          > ($10::smallint, $11::timestamptz, $12::bigint)
     ORDER BY v.priority_rank, v.created_at, v.created_position
     LIMIT $3)
     UNION ALL
@@ -144,9 +149,10 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
       AND (v.priority_rank, v.created_at, v.created_position)
-          > ($9::smallint, $10::timestamptz, $11::bigint)
+          > ($10::smallint, $11::timestamptz, $12::bigint)
     ORDER BY v.priority_rank, v.created_at, v.created_position
     LIMIT $3)
 ) AS i
@@ -169,8 +175,9 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-      AND (v.updated_at, v.created_position) < ($9::timestamptz, $10::bigint)
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+      AND (v.updated_at, v.created_position) < ($10::timestamptz, $11::bigint)
     ORDER BY v.updated_at DESC, v.created_position DESC
     LIMIT $3)
     UNION ALL
@@ -196,8 +203,9 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-      AND (v.updated_at, v.created_position) < ($9::timestamptz, $10::bigint)
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+      AND (v.updated_at, v.created_position) < ($10::timestamptz, $11::bigint)
     ORDER BY v.updated_at DESC, v.created_position DESC
     LIMIT $3)
 ) AS i
@@ -220,8 +228,9 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-      AND (v.sort_number, v.created_position) > ($9::numeric, $10::bigint)
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+      AND (v.sort_number, v.created_position) > ($10::numeric, $11::bigint)
     ORDER BY v.sort_number, v.created_position
     LIMIT $3)
     UNION ALL
@@ -247,8 +256,9 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $4, $5, $6
       )
-      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-      AND (v.sort_number, v.created_position) > ($9::numeric, $10::bigint)
+      AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+      AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+      AND (v.sort_number, v.created_position) > ($10::numeric, $11::bigint)
     ORDER BY v.sort_number, v.created_position
     LIMIT $3)
 ) AS i
@@ -256,7 +266,7 @@ ORDER BY i.sort_number, i.created_position
 LIMIT $3;
 
 -- name: occurred
--- Issues as they were by what had happened until a time, in one of the orders ($9); $10 to $13 are
+-- Issues as they were by what had happened until a time, in one of the orders ($10); $11 to $14 are
 -- where a page goes on, of which an order uses its own.
 SELECT v.*
 FROM issue_versions AS now
@@ -278,19 +288,20 @@ WHERE now.company_id = $1
       v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
       v.created_at, v.updated_at, $4, $5, $6
   )
-  AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-  AND CASE $9
-          WHEN 'newest' THEN (v.created_at, v.created_position) < ($10::timestamptz, $13::bigint)
-          WHEN 'oldest' THEN (v.created_at, v.created_position) > ($10::timestamptz, $13::bigint)
-          WHEN 'updated' THEN (v.updated_at, v.created_position) < ($10::timestamptz, $13::bigint)
-          WHEN 'sort_order' THEN (v.sort_number, v.created_position) > ($11::numeric, $13::bigint)
+  AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+  AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+  AND CASE $10
+          WHEN 'newest' THEN (v.created_at, v.created_position) < ($11::timestamptz, $14::bigint)
+          WHEN 'oldest' THEN (v.created_at, v.created_position) > ($11::timestamptz, $14::bigint)
+          WHEN 'updated' THEN (v.updated_at, v.created_position) < ($11::timestamptz, $14::bigint)
+          WHEN 'sort_order' THEN (v.sort_number, v.created_position) > ($12::numeric, $14::bigint)
           ELSE (v.priority_rank, v.created_at, v.created_position)
-              > ($12::smallint, $10::timestamptz, $13::bigint)
+              > ($13::smallint, $11::timestamptz, $14::bigint)
       END
-ORDER BY CASE $9 WHEN 'newest' THEN v.created_at WHEN 'updated' THEN v.updated_at END DESC,
-         CASE $9 WHEN 'sort_order' THEN v.sort_number WHEN 'priority' THEN v.priority_rank END,
-         CASE WHEN $9 IN ('oldest', 'priority') THEN v.created_at END,
-         CASE WHEN $9 IN ('newest', 'updated') THEN -v.created_position ELSE v.created_position END
+ORDER BY CASE $10 WHEN 'newest' THEN v.created_at WHEN 'updated' THEN v.updated_at END DESC,
+         CASE $10 WHEN 'sort_order' THEN v.sort_number WHEN 'priority' THEN v.priority_rank END,
+         CASE WHEN $10 IN ('oldest', 'priority') THEN v.created_at END,
+         CASE WHEN $10 IN ('newest', 'updated') THEN -v.created_position ELSE v.created_position END
 LIMIT $3;
 
 -- name: counts
@@ -308,7 +319,8 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $3, $4, $5
       )
-      AND ($6::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $6, $7)))
+      AND ($6::uuid[] IS NULL OR v.issue_id = ANY ($6))
+      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
     GROUP BY v.status
     UNION ALL
     SELECT v.status, count(*) AS issues
@@ -333,7 +345,8 @@ FROM (
           v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
           v.created_at, v.updated_at, $3, $4, $5
       )
-      AND ($6::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $6, $7)))
+      AND ($6::uuid[] IS NULL OR v.issue_id = ANY ($6))
+      AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
     GROUP BY v.status
 ) AS i
 GROUP BY i.status;
@@ -360,7 +373,8 @@ WHERE now.company_id = $1
       v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
       v.created_at, v.updated_at, $3, $4, $5
   )
-  AND ($6::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $6, $7)))
+  AND ($6::uuid[] IS NULL OR v.issue_id = ANY ($6))
+  AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
 GROUP BY v.status;
 
 -- name: at_position
@@ -384,3 +398,8 @@ LIMIT 1;
 SELECT coalesce(data ->> 'description', data #>> '{changes,description,to}')
 FROM events
 WHERE company_id = $1 AND position = $2;
+
+-- name: said
+-- Issues whose texts say these words, in no order.
+SELECT issues_saying($1, $2, $3) AS issue_id
+LIMIT $4;

@@ -1,4 +1,4 @@
-"""A demo company: simulated agents at work, the same for the same seed.
+"""A handful of simulated agents at work, now: the small demo company.
 
 They do what agents do, through the same commands: write issues down, race for them, comment,
 save checkpoints, report what they spent, finish, give up, let others look. Refusals are part of it:
@@ -40,18 +40,19 @@ class _Team:
     projects: list[str] = field(default_factory=list)
     accepted: int = 0
     refused: int = 0
+    events: int = 0
 
 
-async def play(
+async def work_live(
     ledger: Ledger,
     company_id: str,
     *,
-    agents: int = 6,
-    issues: int = 30,
-    seed: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    agents: int,
+    issues: int,
+    seed: int,
+    progress: Callable[[int, int], None],
 ) -> dict[str, int]:
-    """Lets `agents` work on `issues`; returns how many commands were accepted and refused."""
+    """Lets `agents` work on `issues`; returns what came of it, counted."""
     dice = random.Random(seed)
     team = _Team()
     await _found(ledger, company_id, team, agents, dice)
@@ -69,7 +70,7 @@ async def play(
     await asyncio.gather(
         *(work(agent, random.Random(f"{seed}/{n}")) for n, agent in enumerate(team.agents))
     )
-    return {"accepted": team.accepted, "refused": team.refused}
+    return {"accepted": team.accepted, "refused": team.refused, "events": team.events}
 
 
 async def _found(
@@ -155,10 +156,16 @@ async def _work_on(
     for step in range(1, steps + 1):
         provider, model, price = dice.choice(_MODELS)
         tokens = dice.randint(500, 20_000)
-        await do(
+        told = await do(
             c.ReportCost, run_id=run_id, provider=provider, model=model,
             input_tokens=tokens, output_tokens=tokens // 4, cost_micros=tokens * price,
         )  # fmt: skip
+        if told is not None and tokens % 10 == 0:  # Now and then the bill says something else.
+            await do(
+                c.CorrectCost, run_id=run_id, cost_micros=tokens * price // 2,
+                corrects_position=told.position - told.results[0].appended + 1,
+                reason="Billed at half the price.",
+            )  # fmt: skip
         percent = 100 * step // steps
         await do(c.ReportProgress, run_id=run_id, message=f"Step {step}.", percent=percent)
     await do(c.SaveCheckpoint, run_id=run_id, checkpoint=f'{{"steps":{steps}}}')
@@ -182,4 +189,5 @@ async def _do(ledger: Ledger, company_id: str, team: _Team, command: c.Command) 
         team.refused += 1
         return None
     team.accepted += 1
+    team.events += sum(result.appended for result in outcome.results)
     return outcome

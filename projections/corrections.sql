@@ -1,0 +1,25 @@
+-- name: costs
+-- The reports of costs at these positions, with the amounts that corrections gave them.
+SELECT e.position, e.stream_id, e.type, e.schema_version, e.data, e.recorded_at,
+       coalesce(e.occurred_at, e.recorded_at) AS at,
+       c.input_tokens AS corrected_input, c.output_tokens AS corrected_output,
+       c.cached_tokens AS corrected_cached, c.cost_micros AS corrected_micros
+FROM events AS e
+LEFT JOIN cost_corrections AS c ON c.company_id = $1 AND c.position = e.position
+WHERE e.company_id = $1
+  AND e.position = ANY ($2::bigint[])
+  AND e.type = 'run.cost_reported'
+  AND e.data IS NOT NULL;
+
+-- name: save_corrections
+-- What corrected reports come to now.
+INSERT INTO cost_corrections (
+    company_id, position, input_tokens, output_tokens, cached_tokens, cost_micros
+)
+SELECT $1, c.*
+FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS c
+ON CONFLICT (company_id, position) DO UPDATE SET
+    input_tokens = excluded.input_tokens,
+    output_tokens = excluded.output_tokens,
+    cached_tokens = excluded.cached_tokens,
+    cost_micros = excluded.cost_micros;
