@@ -77,8 +77,8 @@ class IssueQuery(MomentQuery):
 
     expand: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         None,
-        description="comma-separated: ancestors, sub_issues, comments, links, runs, labels, assignee, "
-        "team, project, goal, milestone, budget",
+        description="comma-separated: ancestors, sub_issues, comments, links, runs, labels, "
+        "assignee, team, project, goal, milestone, budget",
     )
 
 
@@ -105,7 +105,7 @@ class IssueFilterQuery(MomentQuery):
     updated_until: Moment | None = Field(None, description="before this time")
     q: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = Field(
         None,
-        description="words of titles, descriptions and comments as they are now; `\"a phrase\"`, "
+        description='words of titles, descriptions and comments as they are now; `"a phrase"`, '
         "`-without`, `this or that`",
     )
 
@@ -113,7 +113,7 @@ class IssueFilterQuery(MomentQuery):
 class IssuesQuery(PageQuery, IssueFilterQuery):
     """Issues in an order; a walk from cursor to cursor is of one moment."""
 
-    order: IssueOrder = Field("newest", description="`oldest`: by age; `updated`: last changed first")
+    order: IssueOrder = Field("newest", description="`oldest`: by age; `updated`: the last changed")
 
 
 class BoardQuery(IssueFilterQuery):
@@ -195,7 +195,7 @@ class CostExportQuery(CostFilterQuery):
     """Costs as a file, oldest first, up to the position at which the export began."""
 
     format: Literal["focus"] = Field(
-        "focus", description="FOCUS 1.2, as CSV or NDJSON: what `Accept` would rather have; else CSV"
+        "focus", description="FOCUS 1.2, as CSV or NDJSON, whichever `Accept` prefers; else CSV"
     )
 
 

@@ -167,8 +167,6 @@ ROUTES: list[Route] = [
     _get(f"{C}/board", "get_board", issues.board, shapes.BoardView, "issues", a.BoardQuery,
          is_versioned=False),
     _get(I, "get_issue", issues.issue, shapes.IssueView, "issues", a.IssueQuery),
-    _get(f"{I}/ancestors", "list_ancestors", issues.ancestors, shapes.IssueView, "issues",
-         is_list=True),
     _command("PATCH", I, "edit_issue", 200, shapes.IssueView, "issues"),
     _command("DELETE", I, "delete_issue", 204, None, "issues"),
     _command("POST", f"{I}/transition", "transition_issue", 200, shapes.IssueView, "issues"),

@@ -32,7 +32,7 @@ class HolderView(View):
 
 
 class IssueView(View):
-    """An issue. `description` is there on GET, and where the command set it; `expanded` if asked."""
+    """An issue. `description` is there on GET, and where it was set; `expanded` if asked."""
 
     id: str
     identifier: str

@@ -263,9 +263,7 @@ class Caller:
         used = {"provider": "anthropic", "model": "opus", **more}
         return self(c.ReportCost, issue=issue, run_id=run, **used)
 
-    def corrects(
-        self, position: int, run: str = RUN, issue: str = ISSUE, **more: Any
-    ) -> c.Command:
+    def corrects(self, position: int, run: str = RUN, issue: str = ISSUE, **more: Any) -> c.Command:
         """Corrects what a run reported."""
         said = {"reason": "Counted twice.", **more}
         return self(c.CorrectCost, issue=issue, run_id=run, corrects_position=position, **said)

@@ -242,8 +242,10 @@ def _crooked_work() -> Iterator[tuple[str, Scenario, Command]]:
     reported = len(world().recorded)
     more: dict[str, Any] = {"issue": "ACM-1", "cost_micros": 9}
     yield "a correction for a paused run", paused, coder.corrects(reported, **more)
-    yield "a second correction", world().given(coder.corrects(reported, cost_micros=1)), (
-        coder.corrects(reported, **more)
+    yield (
+        "a second correction",
+        world().given(coder.corrects(reported, cost_micros=1)),
+        (coder.corrects(reported, **more)),
     )
     yield "a correction of nothing", world(), coder.corrects(999, **more)
     old = world()
@@ -323,9 +325,7 @@ def test_needs_names_everything_where_there_is_nothing(name: str) -> None:
 @for_all(arbitrary.scripts(4))
 def test_needs_names_everything_for_arbitrary_commands(script: list[Batch]) -> None:
     """Whatever happened before."""
-    scenario = Scenario().given(
-        operator.begins(), *arbitrary.beginnings(), *arbitrary.endings()
-    )
+    scenario = Scenario().given(operator.begins(), *arbitrary.beginnings(), *arbitrary.endings())
     for batch in script:
         scenario.later(seconds=batch.later)
         for command in (one for submission in batch.submissions for one in submission):

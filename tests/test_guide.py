@@ -37,7 +37,7 @@ def test_the_documents_examples_work(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "The clock was wrong; fixed." in done.stdout
-    assert '"sha256"' in done.stdout
+    assert "activity.ndjson  whole" in done.stdout
     assert (tmp_path / "costs.csv").stat().st_size > 100
 
 

@@ -264,7 +264,7 @@ async def test_foreign_keys_include_the_company(database_url: str) -> None:
 
 
 async def test_the_schema_has_nothing_that_acts_by_itself(database_url: str) -> None:
-    """No triggers, rules, sequences or defaults: what is written is what was sent, or is made of it.
+    """No triggers, rules, sequences or defaults: what is written was sent, or is made of that.
 
     The functions that there are only read.
     """

@@ -206,7 +206,9 @@ def bodies(world: World) -> dict[str, dict[str, Any]]:
         "link_issue": {"link_type": "relates_to", "target_id": world["target"]},
         "report_cost": cost(),
         "correct_cost": {
-            "corrects_position": world.report, "cost_micros": 2, "reason": "Twice.",
+            "corrects_position": world.report,
+            "cost_micros": 2,
+            "reason": "Twice.",
         },
         "carry_out_commands": {
             "commands": [

@@ -13,7 +13,7 @@ from api.answers import as_json, next_link, one
 from api.asking.expanding import around
 from api.asking.filters import issue_filter
 from api.asking.moment import Moment, moment_of, reached_by
-from api.asking.naming import issue_ever_named, issue_of, listed
+from api.asking.naming import issue_ever_named, listed
 from api.asking.walk import Place, cursor_of, place_of_cursor
 from api.auth import Caller
 from api.context import Api
@@ -62,16 +62,6 @@ async def _issue_then(
     text = await api.queries.issues.description(caller.company_id, row["description_position"])
     body = {**_shown(row), "description": text, "as_of_position": moment.position}
     return as_json(body, position=moment.position, headers={"ETag": f'"{row["version"]}"'})
-
-
-async def ancestors(api: Api, request: web.Request) -> web.Response:
-    """The issues above an issue, from the topmost to its parent."""
-    caller, issue_id = await issue_of(api, request)
-    as_of = await api.queries.freshness.head(caller.company_id)
-    rows = await api.queries.things.ancestors(caller.company_id, issue_id)
-    items = [_shown(row) for row in rows]
-    body = {"items": items, "next_cursor": None, "as_of_position": as_of}
-    return as_json(body, position=as_of)
 
 
 async def issues(api: Api, request: web.Request) -> web.Response:
