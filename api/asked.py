@@ -195,7 +195,14 @@ class CostExportQuery(CostFilterQuery):
     """Costs as a file, oldest first, up to the position at which the export began."""
 
     format: Literal["focus"] = Field(
-        "focus", description="FOCUS 1.2, as CSV or NDJSON, whichever `Accept` prefers; else CSV"
+        "focus",
+        description="FOCUS 1.2, as CSV or NDJSON, whichever `Accept` prefers; else CSV. A row is a "
+        "report, or the difference that a correction makes. Money is in dollars with six places; "
+        "tokens are together in ConsumedQuantity, by kind in x_InputTokens, x_OutputTokens and "
+        "x_CachedTokens. BillingAccountId is the company, SubAccountId the project, ResourceId the "
+        "run, SkuId the model; Tags name issue, agent, team and project. ChargePeriod is the day "
+        "of the report, BillingPeriod the month in which it was recorded; ChargeClass is "
+        "`Correction` where a correction is of a former billing period.",
     )
 
 

@@ -44,15 +44,17 @@ TOKENS = "Tokens"
 Named = Mapping[str, str]
 """What issues and entries of the directory are called, by id."""
 
+_MONEY = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
+_PROVIDER = ("InvoiceIssuerName", "ProviderName", "PublisherName", "ServiceName")
+
 COLUMNS = (
-    "BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "BillingCurrency",
+    *_MONEY, "BillingCurrency",
     "BillingAccountId", "BillingAccountName", "BillingAccountType",
     "BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd",
     "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
     "ConsumedQuantity", "ConsumedUnit", "PricingQuantity", "PricingUnit", "PricingCategory",
     "ListUnitPrice", "ContractedUnitPrice",
-    "InvoiceIssuerName", "ProviderName", "PublisherName",
-    "ServiceName", "ServiceCategory", "ServiceSubcategory",
+    *_PROVIDER, "ServiceCategory", "ServiceSubcategory",
     "ResourceId", "ResourceName", "ResourceType", "SkuId", "SkuPriceId",
     "SubAccountId", "SubAccountName", "SubAccountType", "Tags",
     "x_Position", "x_CorrectsPosition", "x_OccurredAt", "x_RecordedAt",
@@ -68,7 +70,7 @@ def focus_row(row: Row, company_id: str, company_name: str, named: Named) -> dic
     tokens = row["input_tokens"] + row["output_tokens"] + row["cached_tokens"]
     called = named.get(issue, issue)
     shown: dict[str, Any] = {
-        **dict.fromkeys(COLUMNS[:4], usd(row["cost_micros"])),
+        **dict.fromkeys(_MONEY, usd(row["cost_micros"])),
         "BillingCurrency": USD,
         "BillingAccountId": company_id,
         "BillingAccountName": company_name,
@@ -85,7 +87,7 @@ def focus_row(row: Row, company_id: str, company_name: str, named: Named) -> dic
         "PricingCategory": "Standard",
         "ListUnitPrice": None,
         "ContractedUnitPrice": None,
-        **dict.fromkeys(COLUMNS[23:27], row["provider"]),
+        **dict.fromkeys(_PROVIDER, row["provider"]),
         "ServiceCategory": "AI and Machine Learning",
         "ServiceSubcategory": "Generative AI",
         "ResourceId": str(row["run_id"]),

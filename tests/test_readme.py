@@ -25,6 +25,7 @@ def test_the_readmes_examples_work(tmp_path: Path) -> None:
         script = script.replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
         done = subprocess.run(
             ["bash", "-c", script],
+            cwd=tmp_path,
             env={**os.environ, "LEDGER_DATA_DIR": str(tmp_path / "data")},
             capture_output=True,
             text=True,

@@ -21,6 +21,7 @@ from projections.projector import Projector
 from projections.rebuild import rebuild
 from projections.verify import companies, verify
 from tests.conftest import _new_database
+from tests.scenario import ISSUE, RUN, alice
 from tests.writing import ALICE, create, edit, issue_of, link, submit, superuser
 
 TAMPERED = 5
@@ -53,6 +54,11 @@ async def worked_in(ledger: Ledger) -> str:
     await ledger.create_key(company, Role.OWNER, ALICE)
     await play(ledger, company, agents=2, issues=6, seed=1)
     await submit(ledger, company, link("ENG-1", "ENG-2"))
+    await submit(ledger, company, alice.creates(ISSUE))
+    await submit(ledger, company, alice.checks_out(ISSUE, "coder-one", RUN))
+    reported = await submit(ledger, company, alice.reports(RUN, ISSUE, cost_micros=5))
+    await submit(ledger, company, alice.corrects(reported.position, RUN, ISSUE, cost_micros=4))
+    await submit(ledger, company, alice.gives_up(RUN, ISSUE))
     return company
 
 
@@ -309,6 +315,9 @@ ROWS = {
     "activity": "sentence = 'Nothing happened.'",
     "cost_entries": "cost_micros = 0",
     "cost_sums": "cost_micros = cost_micros - 1",
+    "cost_corrections": "input_tokens = input_tokens + 1",
+    "cost_rework": "position = position + 1",
+    "cost_issues": "rework_micros = rework_micros + 1",
 }
 
 
