@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import aiohttp
+import structlog
 from aiohttp import web
 
 from api.app import LIMITS, build_app
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--database-url", help="of another Postgres")
     parser.add_argument("--turns", type=int, default=30, help="how often each question is asked")
     options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     if options.database_url:
         asyncio.run(_measure(options.database_url, options.turns))
         return
