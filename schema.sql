@@ -550,7 +550,7 @@ CREATE UNIQUE INDEX issue_versions_current ON issue_versions (company_id, issue_
     WHERE is_current;
 CREATE INDEX issue_versions_changed ON issue_versions (company_id, position) WHERE is_current;
 CREATE INDEX issue_versions_created ON issue_versions (company_id, created_at, created_position)
-    WHERE is_current AND deleted_at IS NULL;
+    WHERE is_current; -- Those that are deleted were there then.
 CREATE INDEX issue_versions_priority ON issue_versions
     (company_id, priority_rank, created_at, created_position)
     WHERE is_current AND deleted_at IS NULL;
@@ -614,7 +614,10 @@ RETURN CASE WHEN statuses IS NULL THEN true
              ELSE priority = ANY (priorities) END
     AND CASE WHEN wanted ->> 'assignee' IS NULL THEN true
              WHEN wanted ->> 'assignee' = 'none' THEN assignee IS NULL
-             ELSE assignee = wanted ->> 'assignee' END
+             WHEN wanted #>> '{assignee,1}' IS NULL THEN assignee = wanted ->> 'assignee'
+             ELSE assignee = ANY (ARRAY[ -- somebody of two or three names
+                 wanted #>> '{assignee,0}', wanted #>> '{assignee,1}', wanted #>> '{assignee,2}'
+             ]) END
     AND (wanted ->> 'team_id' IS NULL OR team_id = (wanted ->> 'team_id')::uuid)
     AND (wanted ->> 'project_id' IS NULL OR project_id = (wanted ->> 'project_id')::uuid)
     AND (wanted ->> 'goal_id' IS NULL OR goal_id = (wanted ->> 'goal_id')::uuid)
@@ -819,8 +822,10 @@ LEFT JOIN ledger.directory AS person
     ON person.company_id = a.company_id AND person.entry_id = CASE
         WHEN a.actor ~ '^(agent|user):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
         THEN split_part(a.actor, ':', 2)::uuid END
-WHERE a.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies));
-COMMENT ON VIEW analytics.activity IS 'What happened, one row an event of the log.';
+WHERE a.company_id = ANY (ARRAY(SELECT company_id FROM analytics.visible_companies))
+  AND a.type NOT LIKE 'key.%';
+COMMENT ON VIEW analytics.activity IS
+    'What happened, one row an event of the log, but for those of API keys.';
 COMMENT ON COLUMN analytics.activity.company_id IS 'Id of the company.';
 COMMENT ON COLUMN analytics.activity.position IS 'Position of the event in the log.';
 COMMENT ON COLUMN analytics.activity.event_id IS 'Id of the event.';
@@ -849,8 +854,11 @@ SELECT c.company_id, c.position, c.corrects_position, c.day, c.at, c.run_id, c.i
        i.identifier, c.agent_id, agent.name AS agent_name, c.team_id, team.name AS team_name,
        c.project_id, project.name AS project_name, c.provider, c.model, c.input_tokens,
        c.output_tokens, c.cached_tokens, c.cost_micros,
-       (c.cost_micros / 1000000.0)::numeric(20, 6) AS cost_usd
+       (c.cost_micros / 1000000.0)::numeric(20, 6) AS cost_usd,
+       redone.run_id IS NOT NULL AS is_rework
 FROM ledger.cost_entries AS c
+LEFT JOIN ledger.cost_rework AS redone
+    ON redone.company_id = c.company_id AND redone.run_id = c.run_id
 LEFT JOIN ledger.issues AS i ON i.company_id = c.company_id AND i.issue_id = c.issue_id
 LEFT JOIN ledger.directory AS agent
     ON agent.company_id = c.company_id AND agent.entry_id = CASE
@@ -887,6 +895,8 @@ COMMENT ON COLUMN analytics.costs.output_tokens IS 'Tokens that came out.';
 COMMENT ON COLUMN analytics.costs.cached_tokens IS 'Tokens that were read from a cache.';
 COMMENT ON COLUMN analytics.costs.cost_micros IS 'What it cost, in micro-dollars.';
 COMMENT ON COLUMN analytics.costs.cost_usd IS 'The same in dollars.';
+COMMENT ON COLUMN analytics.costs.is_rework IS
+    'Whether the work of the run must be done again: it failed, or lost the issue in mid-run.';
 
 CREATE VIEW analytics.runs WITH (security_barrier) AS
 SELECT r.company_id, r.run_id, r.issue_id, i.identifier, r.agent_id, agent.name AS agent_name,

@@ -35,6 +35,7 @@ def one(
     if versioned:
         headers["ETag"] = f'"{row["version"]}"'
         if requests.unless_changed(request, row["version"]):
+            headers["Ledger-Position"] = str(row["as_of_position"])
             return web.Response(status=304, headers=headers)
     return as_json(show(row), position=row["as_of_position"], headers=headers)
 

@@ -22,8 +22,8 @@ PRUNE_SECONDS = 600.0
 
 
 async def follow(url: str) -> None:
-    """Follows until told to stop."""
-    pool = await reader_pool(url, 6, synchronous_commit="off")
+    """Follows until told to stop, with a connection for each model, one to listen, one to prune."""
+    pool = await reader_pool(url, len(FOLLOWING) + 2, synchronous_commit="off")
     projector = Projector(pool, FOLLOWING)
     following = asyncio.create_task(projector.run())
     pruning = asyncio.create_task(_prune(pool))

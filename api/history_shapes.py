@@ -82,9 +82,13 @@ class CommentDifferencesView(View):
 
 
 class LinkDifferenceView(View):
-    """A link that is kept at the issue, and the event that added or removed it."""
+    """A link of the issue, from either end, and the event that added or removed it.
+
+    `issue_id` keeps it, and `target_id` is the other end.
+    """
 
     link_id: str
+    issue_id: str
     link_type: str
     target_id: str
     position: int
@@ -102,8 +106,9 @@ class LinkDifferencesView(View):
 class DiffView(View):
     """What is different about an issue between two positions of the log.
 
-    `is_complete` is false where more than 20,000 events lie between: who set what, comments and
-    links are of the last 20,000 then. The fields that differ are all there, always.
+    `is_complete` is false where more than 20,000 events of the issue, or so many of the company's
+    links, lie between: who set what, comments and links are of the last 20,000 then. The fields
+    that differ are all there, always.
     """
 
     issue_id: str

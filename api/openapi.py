@@ -34,8 +34,9 @@ _COMMAND_HEADERS = {
 }
 _STREAM_HEADERS = {
     "Last-Event-ID": (
-        "Where the reader of a stream goes on: the `id` that it got last. Wins over `after`.",
-        {"type": "string", "pattern": "^[0-9]{1,15}$"},
+        "Where the reader of a stream goes on: the `id` that it got last. Wins over `after`, unless "
+        "it is empty.",
+        {"type": "string", "pattern": "^([0-9]{1,15})?$"},
     ),
 }
 _PAGE_OR_STREAM = (
@@ -47,7 +48,7 @@ _PAGE_OR_STREAM = (
 _EXPORT = (
     "A file that streams, oldest first. Its last line says how many lines are before it, their "
     "first and last position, and the SHA-256 of all bytes before it: NDJSON as "
-    "`{\"export\": {…}}`, CSV as a record whose first field is `#export` and whose second is that "
+    '`{"export": {…}}`, CSV as a record whose first field is `#export` and whose second is that '
     "object, CloudEvents as an event of the type `dev.issue-ledger.export.ended`. A file without "
     "it was broken off. In CSV, a text that begins with one of `= + - @ '`, a tab or a carriage "
     "return has a `'` before it."

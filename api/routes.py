@@ -18,6 +18,7 @@ from api import wire as w
 from api.asking import (
     activity,
     activity_export,
+    board,
     budgets,
     cost_export,
     costs,
@@ -164,7 +165,7 @@ ROUTES: list[Route] = [
     _command("POST", f"{C}/issues", "create_issue", 201, shapes.IssueView, "issues"),
     _get(f"{C}/issues", "list_issues", issues.issues, shapes.IssueView, "issues", a.IssuesQuery,
          is_list=True),
-    _get(f"{C}/board", "get_board", issues.board, shapes.BoardView, "issues", a.BoardQuery,
+    _get(f"{C}/board", "get_board", board.board, shapes.BoardView, "issues", a.BoardQuery,
          is_versioned=False),
     _get(I, "get_issue", issues.issue, shapes.IssueView, "issues", a.IssueQuery),
     _command("PATCH", I, "edit_issue", 200, shapes.IssueView, "issues"),

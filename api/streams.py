@@ -4,7 +4,7 @@ What a reader has not taken yet lies in the socket's buffers, which are small: t
 written when there is room. A reader that makes no room for a while is cut; it comes back and goes
 on where it was. So a slow reader costs little memory, for a short time, and no connection of the
 pool. Streams take turns at making what they write, so that a hundred that catch up leave room for
-everybody else. When the process is to end, nobody is waited for.
+everybody else, and no company has more than half of the places. When the process is to end, nobody is waited for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -48,6 +49,11 @@ class StreamLimits:
     slow_seconds: float = 4.0
     """For so long a reader may take nothing; not longer, so that a revoked key is noticed."""
 
+    @property
+    def most_of_company(self) -> int:
+        """Streams that one process keeps open for one company: half of them."""
+        return max(self.most // 2, 1)
+
 
 class ReaderLeft(Exception):
     """Nobody reads the stream any more."""
@@ -63,27 +69,25 @@ class Streams:
     def __init__(self, limits: StreamLimits) -> None:
         self.limits = limits
         self.turns = asyncio.Semaphore(TURNS)
-        self._open = 0
+        self._open: Counter[str] = Counter()
         self._is_closed = False
         self._writing: set[asyncio.Timeout] = set()
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Takes one of the places for a while; raises a 503 Problem when there is none."""
-        if self._open >= self.limits.most:
-            raise Problem(
-                503,
-                "too_many_streams",
-                f"This server keeps {self.limits.most} event streams open already; try again, or "
-                "ask with wait=30 instead.",
-                headers={"Retry-After": _COME_BACK_SECONDS},
-            )
-        self._open += 1
+    def place(self, company_id: str) -> Iterator[None]:
+        """Takes one of a company's places for a while; raises a 503 Problem when there is none."""
+        if self._open.total() >= self.limits.most:
+            raise _too_many(f"{self.limits.most} event streams")
+        if self._open[company_id] >= self.limits.most_of_company:
+            raise _too_many(f"{self.limits.most_of_company} event streams of this company")
+        self._open[company_id] += 1
         OPEN.inc()
         try:
             yield
         finally:
-            self._open -= 1
+            self._open[company_id] -= 1
+            if not self._open[company_id]:
+                del self._open[company_id]
             OPEN.dec()
 
     def narrow(self, request: web.Request) -> None:
@@ -120,3 +124,12 @@ class Streams:
     @property
     def _patience(self) -> float:
         return _GOODBYE_SECONDS if self._is_closed else self.limits.slow_seconds
+
+
+def _too_many(streams: str) -> Problem:
+    return Problem(
+        503,
+        "too_many_streams",
+        f"This server keeps {streams} open already; try again, or ask with wait=30 instead.",
+        headers={"Retry-After": _COME_BACK_SECONDS},
+    )

@@ -177,6 +177,4 @@ def touched_by(recorded: Recorded) -> Iterator[FactKey]:
                 recorded.company_id, event.issue_id, event.agent_id, recorded.recorded_at
             )
         case e.CostCorrected():
-            yield from spending_in(
-                recorded.company_id, event.issue_id, event.agent_id, event.month
-            )
+            yield from spending_in(recorded.company_id, event.issue_id, event.agent_id, event.month)

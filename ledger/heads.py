@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from ledger.database import LOST, Pool, connect
-from ledger.notify import CHANNEL
+from ledger.notify import CHANNEL, hint_of
 from ledger.sql import beside
 
 _SQL = beside(__file__)
@@ -147,4 +147,6 @@ class Heads:
         await gone.wait()
 
     def _heard(self, connection: Any, pid: int, channel: str, payload: object) -> None:
-        self._look_at(str(payload))
+        for company_id in self._followed:
+            if hint_of(company_id) == payload:
+                self._look_at(company_id)

@@ -55,7 +55,12 @@ async def head(connection: Connection | Pool, company_id: str) -> int | None:
 
 
 async def position_at(connection: Connection | Pool, company_id: str, moment: datetime) -> int:
-    """How many events were recorded by a moment: the position of the last of them, or 0."""
+    """How many events were recorded by a moment: the position of the last of them, or 0.
+
+    A batch has its time before it commits. So where the moment is not before the last event, the
+    batch that is under way is waited for: what comes after it has a later time than this call.
+    """
+    await connection.fetchval(_SQL.settled, company_id, moment)
     return int(await connection.fetchval(_SQL.position_at, company_id, moment) or 0)
 
 

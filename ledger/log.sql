@@ -2,6 +2,11 @@
 -- The last position of a company's log.
 SELECT head FROM company_heads WHERE company_id = $1;
 
+-- name: settled
+-- Waits for the batch that is under way, if what it writes may have been recorded by this time.
+SELECT last_at FROM company_heads WHERE company_id = $1 AND last_at <= $2
+FOR SHARE;
+
 -- name: position_at
 -- The last position that was recorded by a time, found by halving: time in a company's log never
 -- runs backwards.

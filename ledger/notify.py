@@ -3,12 +3,16 @@
 NOTIFY inside a command's transaction would serialise the commits of all companies, so it is
 sent afterwards, coalesced: however many batches commit meanwhile, one statement tells of all
 of them. A hint that is lost costs a follower its polling interval and nothing else.
+
+Whoever is connected to the database may listen, an analyst of another company too. So a hint does
+not name the company: it is a hash of its id, which tells something to those alone who know the id.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from hashlib import sha256
 
 import asyncpg
 
@@ -17,6 +21,11 @@ from ledger.sql import beside
 
 _SQL = beside(__file__)
 CHANNEL = "ledger_head"
+
+
+def hint_of(company_id: str) -> str:
+    """What is sent when the log of a company has grown."""
+    return sha256(company_id.encode()).hexdigest()[:32]
 
 
 class Notifier:
@@ -43,6 +52,6 @@ class Notifier:
     async def _send(self) -> None:
         while self._grown:
             await asyncio.sleep(self._pause_seconds)
-            grown, self._grown = sorted(self._grown), set()
+            grown, self._grown = sorted(map(hint_of, self._grown)), set()
             with contextlib.suppress(*LOST, asyncpg.PostgresError, TimeoutError):
                 await self._pool.execute(_SQL.notify, CHANNEL, grown)

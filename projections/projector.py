@@ -116,7 +116,7 @@ class Projector:
         while not self._stopping.is_set():
             hint.clear()
             try:
-                if await self._has_lease(model.name) and await self._catch_up(model):
+                if await self._catch_up(model):
                     continue
             except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
                 _LOG.warning("projector_stalled", model=model.name, error=repr(error))
@@ -136,13 +136,15 @@ class Projector:
     async def _catch_up(self, model: FollowingModel) -> bool:
         """One step for each company that is behind; whether there was any."""
         async with self._pool.acquire() as connection:
+            if not await self._has_lease(connection, model.name):
+                return False
             behind = await connection.fetch(_SQL.behind, model.name)
             moved = 0
             for row in behind:
                 if self._stopping.is_set():
                     break
                 moved += await self._step(connection, model, str(row["company_id"]))
-                await self._has_lease(model.name)
+                await self._has_lease(connection, model.name)
         return moved > 0
 
     async def _step(self, connection: Any, model: FollowingModel, company_id: str) -> int:
@@ -157,8 +159,8 @@ class Projector:
             _LOG.exception("projector_failed", model=model.name, company_id=company_id)
         return 0
 
-    async def _has_lease(self, model: str) -> bool:
-        holder = await self._pool.fetchval(_SQL.hold_lease, model, self._id, LEASE_SECONDS)
+    async def _has_lease(self, connection: Any, model: str) -> bool:
+        holder = await connection.fetchval(_SQL.hold_lease, model, self._id, LEASE_SECONDS)
         return str(holder) == self._id
 
     async def _give_up_lease(self, model: str) -> None:

@@ -198,6 +198,17 @@ async def test_money_is_the_same_wherever_it_is_told(own: Ledger, acme: str) -> 
         assert all(row["cost_usd"] * 1_000_000 == row["cost_micros"] for row in view)
 
 
+async def test_rework_is_told_from_the_rest(own: Ledger, acme: str) -> None:
+    """It comes to what the sums say."""
+    costs = await rows(own, "costs", acme)
+
+    async with superuser(own.url) as connection:
+        expected = await connection.fetchval(
+            "SELECT sum(rework_micros) FROM cost_sums WHERE company_id = $1", acme
+        )
+    assert sum(row["cost_micros"] for row in costs if row["is_rework"]) == expected > 0
+
+
 async def test_runs_and_leases_have_durations_when_they_have_ends(own: Ledger, acme: str) -> None:
     """A run that goes on has none, and says so."""
     await own.create_key(acme, Role.AGENT, Actor("agent", "somebody"))

@@ -10,7 +10,7 @@ from api import asked as a
 from api import requests, views
 from api.answers import page, position_of
 from api.asking.moment import Moment, moment_of
-from api.asking.naming import issue_ever_named, listed, named_actor, named_entry
+from api.asking.naming import issue_ever_named, listed, named_actors, named_entry
 from api.auth import Caller
 from api.context import Api
 from ledger.errors import Invalid
@@ -43,7 +43,7 @@ async def filter_of(
     return ActivityFilter(
         issue_id=await issue_ever_named(api, caller, asked.issue_id),
         run_id=asked.run_id,
-        actor=await named_actor(api, caller, asked.actor, "/actor"),
+        actors=await named_actors(api, caller, asked.actor, "/actor"),
         project_id=await named_entry(api, caller, "project", asked.project_id),
         types=_types(asked.type),
         subject_types=listed(asked.subject_type),

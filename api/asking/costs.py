@@ -14,7 +14,7 @@ from api import asked as a
 from api import requests, views
 from api.answers import as_json, page, position_of
 from api.asking.moment import Moment, moment_of, reached_by
-from api.asking.naming import issue_ever_named, listed_among, named_agent, named_entry
+from api.asking.naming import issue_ever_named, listed_among, named_agents, named_entry
 from api.auth import Caller
 from api.context import Api
 from ledger.errors import Invalid
@@ -80,7 +80,7 @@ async def finished_costs(api: Api, request: web.Request) -> web.Response:
     asked = requests.query(request, a.FinishedCostsQuery)
     as_of = await reached_by(api, caller, "costs", asked.consistency)
     wanted = CostFilter(
-        agent_id=await named_agent(api, caller, asked.agent_id),
+        agent_ids=await named_agents(api, caller, asked.agent_id),
         team_id=await named_entry(api, caller, "team", asked.team_id),
         project_id=await named_entry(api, caller, "project", asked.project_id),
         since=asked.since,
@@ -97,7 +97,7 @@ async def filter_of(api: Api, caller: Caller, asked: a.CostFilterQuery) -> CostF
     return CostFilter(
         issue_id=await issue_ever_named(api, caller, asked.issue_id),
         run_id=asked.run_id,
-        agent_id=await named_agent(api, caller, asked.agent_id),
+        agent_ids=await named_agents(api, caller, asked.agent_id),
         team_id=await named_entry(api, caller, "team", asked.team_id),
         project_id=await named_entry(api, caller, "project", asked.project_id),
         provider=asked.provider,

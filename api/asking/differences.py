@@ -1,7 +1,9 @@
 """Over HTTP: what is different about an issue between two moments.
 
 The fields that differ are told from the two states alone. Who set them last, and what became of
-comments and links in between, is looked up in the events between, newest first.
+comments and links in between, is looked up in the events between, newest first. A link belongs to
+both of its issues: those that other issues keep to this one are in their streams, and looked up
+there.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from ledger.database import Pool
 from ledger.errors import Invalid
 from ledger.events import Recorded
 from projections.folding import Stretch, backwards, state_at, version_at
+from projections.queries.links import linkings_to
 
 MOST_EVENTS = 20_000
 """Events between the two moments that are looked at."""
@@ -72,7 +75,8 @@ class _Between:
 
     def of(self, what: dict[str, Json], name: str) -> list[Json]:
         """Comments (`comment_id`) or links (`link_id`), oldest first."""
-        return [shown for shown in reversed(what.values()) if name in shown]
+        found = (shown for shown in what.values() if name in shown)
+        return sorted(found, key=lambda shown: int(shown["position"]))
 
 
 async def diff(api: Api, request: web.Request) -> web.Response:
@@ -118,6 +122,10 @@ async def _differences(
     after = await state_at(pool, Stretch(company_id, issue_id, 1, last))
     differing = changes(shown(before), shown(after))
     between = await _between(pool, Stretch(company_id, issue_id, first + 1, last))
+    elsewhere = await linkings_to(pool, company_id, issue_id, start, end)
+    for recorded in elsewhere.events:
+        between.take(recorded, ())
+    between.is_complete &= elsewhere.is_complete
     shower = await shower_of(pool, company_id, differing)
     fields = []
     for change in differing:
@@ -159,6 +167,7 @@ def _comment(comment_id: str, recorded: Recorded) -> Json:
 def _link(event: e.IssueLinked | e.IssueUnlinked, recorded: Recorded) -> Json:
     return {
         "link_id": event.link_id,
+        "issue_id": recorded.stream_id,
         "link_type": event.link_type,
         "target_id": event.target_id,
         **when(recorded),

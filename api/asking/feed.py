@@ -12,7 +12,7 @@ from api import asked as a
 from api import requests, views
 from api.answers import as_json, next_link
 from api.asking.live import stream
-from api.asking.naming import issue_ever_named, listed, named_actor
+from api.asking.naming import issue_ever_named, listed, named_actors
 from api.auth import Caller
 from api.context import Api
 from ledger import log
@@ -31,9 +31,7 @@ async def events(api: Api, request: web.Request) -> web.StreamResponse:
     if is_stream and asked.until is not None:
         raise Invalid("A stream has no end; leave `until` out.", pointer="/until")
     wanted = await _filter(api, caller, asked)
-    after = max(asked.after, asked.cursor)
-    if is_stream and last_seen is not None:
-        after = last_seen
+    after = await _begun_after(api, caller, asked, last_seen if is_stream else None)
     if asked.since is not None:
         after = max(after, await _recorded_before(api, caller, asked.since))
     if is_stream:
@@ -53,9 +51,36 @@ async def _filter(api: Api, caller: Caller, asked: a.EventsQuery) -> FeedFilter:
     return FeedFilter(
         issue_id=await issue_ever_named(api, caller, asked.issue_id),
         run_id=asked.run_id,
-        actor=await named_actor(api, caller, asked.actor, "/actor"),
+        actors=await named_actors(api, caller, asked.actor, "/actor"),
         types=_types(asked.type),
+        since=asked.since,
         with_keys=caller.role.sees_keys,
+    )
+
+
+async def _begun_after(
+    api: Api, caller: Caller, asked: a.EventsQuery, last_seen: int | None
+) -> int:
+    """The position that a reader has come to; raises Invalid for one that the log has not.
+
+    Such a position is of another log, or of this one before it was restored from a backup: to wait
+    there would be to miss what comes until then.
+    """
+    given = {"/after": asked.after, "/cursor": asked.cursor}
+    pointer = max(given, key=given.__getitem__)
+    after = given[pointer] if last_seen is None else last_seen
+    if not after:
+        return 0
+    head = await api.queries.freshness.head(caller.company_id)
+    if after <= head:
+        return after
+    if last_seen is None:
+        raise Invalid(
+            f"The log ends at position {head}; {after} is still to come.", pointer=pointer
+        )
+    raise Invalid(
+        f"The log ends at position {head}, before the Last-Event-ID {after}: that is of another "
+        "log, or of this one before it was restored. Go on after a position that there is."
     )
 
 

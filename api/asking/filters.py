@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 
 from api import asked as a
-from api.asking.naming import issue_ever_named, listed_among, named_actor, named_entry
+from api.asking.naming import issue_ever_named, listed_among, named_actors, named_entry
 from api.auth import Caller
 from api.context import Api
 from ledger.errors import Invalid
 from ledger.workflow import PRIORITIES, STATUSES
 from projections.queries.issues import IssueFilter
 
-_TERM = re.compile(r'-?"[^"]*"|\S+')
+MOST_TERMS = 10
+_TERM = re.compile(r'-?"[^"]*"|[^\s"]+')
+_NO_WORD = re.compile(r"(?<!\w)[^\w\s]+")
+"""Signs that do not stand behind a letter or a digit."""
 
 
 async def issue_filter(api: Api, caller: Caller, asked: a.IssueFilterQuery) -> IssueFilter:
@@ -41,24 +44,43 @@ async def issue_filter(api: Api, caller: Caller, asked: a.IssueFilterQuery) -> I
     )
 
 
-async def _assignee(api: Api, caller: Caller, text: str | None) -> str | None:
-    return text if text in (None, "none") else await named_actor(api, caller, text, "/assignee")
+async def _assignee(api: Api, caller: Caller, text: str | None) -> str | list[str] | None:
+    """By one name, by all of several, or "none"."""
+    if text == "none":
+        return text
+    names = await named_actors(api, caller, text, "/assignee")
+    return names[0] if names and len(names) == 1 else names
 
 
 def _terms(text: str | None) -> tuple[list[str] | None, list[str] | None]:
-    """What must be said and what must not, each a word, a phrase, or a choice of them."""
+    """What must be said and what must not, each a word, a phrase, or a choice of them.
+
+    Raises Invalid for nothing to look for, and for more than MOST_TERMS, each of which is a look.
+    """
     if text is None:
         return None, None
     wanted: list[str] = []
     unwanted: list[str] = []
-    tokens = _TERM.findall(text)
-    for n, token in enumerate(tokens):
-        if token.startswith("-") and len(token) > 1:
-            unwanted.append(token[1:])
-        elif n and tokens[n - 1].lower() == "or" and wanted:
-            wanted[-1] += f" or {token}"
-        elif token.lower() != "or":
-            wanted.append(token)
-    if not wanted:
+    is_choice = False
+    for token in _TERM.findall(text):
+        term = _term(token.removeprefix("-"))
+        if token.lower() == "or":
+            is_choice = bool(wanted)
+        elif term and token.startswith("-"):
+            unwanted.append(term)
+        elif term and is_choice:
+            wanted[-1] += f" or {term}"
+        elif term:
+            wanted.append(term)
+        is_choice = is_choice and token.lower() == "or"
+    wanted, unwanted = list(dict.fromkeys(wanted)), list(dict.fromkeys(unwanted))
+    if unwanted and not wanted:
         raise Invalid("Say what to look for, not only what to leave out.", pointer="/q")
+    if len(wanted) + len(unwanted) > MOST_TERMS:
+        raise Invalid(f"Look for {MOST_TERMS} words or phrases at most.", pointer="/q")
     return wanted, unwanted
+
+
+def _term(text: str) -> str:
+    """A phrase as it is; of a word what is one, so that nothing in it is an operator."""
+    return text if text.startswith('"') else _NO_WORD.sub(" ", text).strip()

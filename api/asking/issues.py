@@ -1,8 +1,7 @@
-"""Over HTTP: issues, one and many, as they are or as they were."""
+"""Over HTTP: an issue, and lists of issues, as they are or as they were."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -19,11 +18,9 @@ from api.auth import Caller
 from api.context import Api
 from api.problems import Problem
 from ledger.errors import Invalid
-from ledger.workflow import STATUSES, WORKFLOWS
-from projections.companies import read_company
 from projections.issues import read_issue
 from projections.queries import Row
-from projections.queries.issues import START, IssueFilter, Order, place_of
+from projections.queries.issues import START, place_of
 
 MODEL = "versions"
 """The read model that all but the issue of now is read from."""
@@ -40,7 +37,7 @@ async def issue(api: Api, request: web.Request) -> web.Response:
     more = {"expanded": await around(api, caller, row, words)} if row and words else {}
 
     def show(row: Row) -> dict[str, Any]:
-        return {**_shown(row), "description": row["description"], **more}
+        return {**shown_issue(row), "description": row["description"], **more}
 
     return one(request, row, show, versioned=not words)
 
@@ -59,9 +56,12 @@ async def _issue_then(
     )
     if row is None or row["deleted_at"] is not None:
         raise Problem(404, "not_found", f"There was no issue {ref!r} at that moment.")
+    headers = {"ETag": f'"{row["version"]}"', "Ledger-Position": str(moment.position)}
+    if requests.unless_changed(request, row["version"]):
+        return web.Response(status=304, headers=headers)
     text = await api.queries.issues.description(caller.company_id, row["description_position"])
-    body = {**_shown(row), "description": text, "as_of_position": moment.position}
-    return as_json(body, position=moment.position, headers={"ETag": f'"{row["version"]}"'})
+    body = {**shown_issue(row), "description": text, "as_of_position": moment.position}
+    return as_json(body, headers=headers)
 
 
 async def issues(api: Api, request: web.Request) -> web.Response:
@@ -69,19 +69,23 @@ async def issues(api: Api, request: web.Request) -> web.Response:
     caller = await api.caller(request)
     asked = requests.query(request, a.IssuesQuery)
     wanted = await issue_filter(api, caller, asked)
-    if asked.cursor is None:
-        moment = await _moment(api, caller, asked)
-        after = START[asked.order]
-    else:
-        position, after = place_of_cursor(request, asked.cursor, START[asked.order])
-        moment = Moment(position, asked.occurred_at)
-    rows = await _rows(api, caller, wanted, asked.order, after, asked.limit, moment)
+    moment, after = await _place(api, request, caller, asked)
+    rows = await api.queries.issues.page(
+        caller.company_id,
+        wanted,
+        asked.order,
+        after,
+        asked.limit + 1,  # One more, so that it is known whether there are more.
+        position=moment.position,
+        occurred_at=moment.occurred_at,
+        is_past=asked.is_of_then,
+    )
     shown = rows[: asked.limit]
     cursor = None
     if len(rows) > asked.limit:
         cursor = cursor_of(request, Place(moment.position, place_of(shown[-1], asked.order)))
     body = {
-        "items": [_shown(row) for row in shown],
+        "items": [shown_issue(row) for row in shown],
         "next_cursor": cursor,
         "as_of_position": moment.position,
     }
@@ -89,79 +93,31 @@ async def issues(api: Api, request: web.Request) -> web.Response:
     return as_json(body, position=moment.position, headers=next_link(request, link))
 
 
-async def board(api: Api, request: web.Request) -> web.Response:
-    """The first issues of each status and how many there are, all as of one moment."""
-    caller = await api.caller(request)
-    asked = requests.query(request, a.BoardQuery)
-    wanted = await issue_filter(api, caller, asked)
-    moment = await _moment(api, caller, asked)
-    counts = await api.queries.issues.counts(
-        caller.company_id, wanted, position=moment.position, occurred_at=moment.occurred_at
-    )
-    columns = []
-    for status in wanted.statuses or await _columns(api, caller, counts):
-        rows: list[Row] = []
-        if asked.limit and status in counts:
-            one_status = replace(wanted, statuses=[status])
-            start = START[asked.order]
-            rows = await _rows(api, caller, one_status, asked.order, start, asked.limit, moment)
-        columns.append(
-            {
-                "status": status,
-                "count": counts.get(status, 0),
-                "items": [_shown(row) for row in rows[: asked.limit]],
-                "all": _all_of(request, status, moment),
-            }
-        )
-    body = {"columns": columns, "as_of_position": moment.position}
-    return as_json(body, position=moment.position)
+async def _place(
+    api: Api, request: web.Request, caller: Caller, asked: a.IssuesQuery
+) -> tuple[Moment, tuple[Any, ...]]:
+    """The moment of the walk, and where it goes on.
+
+    A walk by what had happened is of what is known at each page: it may be told late.
+    """
+    start = START[asked.order]
+    if asked.cursor is None:
+        return await moment_of_issues(api, caller, asked), start
+    position, after = place_of_cursor(request, asked.cursor, start)
+    if asked.occurred_at is not None:
+        return await moment_of_issues(api, caller, asked), after
+    if position > await api.queries.freshness.position(caller.company_id, MODEL):
+        raise Invalid("This cursor is of a moment that is still to come.", pointer="/cursor")
+    return Moment(position), after
 
 
-async def _moment(api: Api, caller: Caller, asked: a.IssueFilterQuery) -> Moment:
+async def moment_of_issues(api: Api, caller: Caller, asked: a.IssueFilterQuery) -> Moment:
     """The moment that is asked for; what is searched for words has been waited for as well."""
     if asked.q is not None:
         await reached_by(api, caller, "texts", asked.consistency)
     return await moment_of(api, caller, asked, MODEL)
 
 
-async def _rows(
-    api: Api,
-    caller: Caller,
-    wanted: IssueFilter,
-    order: Order,
-    after: tuple[Any, ...],
-    limit: int,
-    moment: Moment,
-) -> list[Row]:
-    """One issue more than `limit`, so that it is known whether there are more."""
-    return await api.queries.issues.page(
-        caller.company_id,
-        wanted,
-        order,
-        after,
-        limit + 1,
-        position=moment.position,
-        occurred_at=moment.occurred_at,
-    )
-
-
-async def _columns(api: Api, caller: Caller, counts: dict[str, int]) -> list[str]:
-    """The statuses of the company's workflow, and those that an import brought beside them."""
-    row = await api.queries.things.company(caller.company_id)
-    assert row is not None
-    known = WORKFLOWS[read_company(row).workflow].statuses
-    return [status for status in STATUSES if status in known or status in counts]
-
-
-def _all_of(request: web.Request, status: str, moment: Moment) -> str:
-    """The list of which a column shows the first issues, as of the same moment."""
-    same = {k: v for k, v in request.query.items() if k not in ("limit", "status", "at")}
-    if moment.occurred_at is None:
-        same["at_position"] = str(moment.position)
-    order = {"order": request.query.get("order", "priority")}
-    path = request.rel_url.path.removesuffix("board") + "issues"
-    return str(request.rel_url.with_path(path).with_query({**same, **order, "status": status}))
-
-
-def _shown(row: Row) -> dict[str, Any]:
+def shown_issue(row: Row) -> dict[str, Any]:
+    """An issue of a list."""
     return views.issue(read_issue(row))

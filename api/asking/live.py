@@ -36,9 +36,10 @@ async def stream(
 ) -> web.StreamResponse:
     """Events after a position, and whatever comes, until the reader or the server leaves.
 
-    Raises a 503 Problem when there are too many streams; from the first byte on, nothing.
+    Raises a 503 Problem when there are too many streams, of the company or at all; from the first
+    byte on, nothing.
     """
-    with api.streams.place():
+    with api.streams.place(caller.company_id):
         context = context_of(request)
         context.is_stream = True
         response = web.StreamResponse(

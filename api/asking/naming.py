@@ -14,6 +14,7 @@ from api.wire import Nothing, Wire
 from ledger.actors import Actor
 from ledger.errors import Invalid
 from ledger.ids import as_ref
+from projections.queries import Row
 
 
 async def key_reader(api: Api, request: web.Request) -> Caller:
@@ -68,8 +69,15 @@ async def named_entry(api: Api, caller: Caller, kind: str, ref: str | None) -> s
     return str(row["entry_id"])
 
 
-async def named_actor(api: Api, caller: Caller, text: str | None, pointer: str) -> str | None:
-    """The actor that a filter means, by id or slug; raises Invalid for what is none."""
+async def named_actors(
+    api: Api, caller: Caller, text: str | None, pointer: str
+) -> list[str] | None:
+    """What the actor is called that a filter means, by id or slug; raises Invalid for what is none.
+
+    The log tells of an entry by its id. A key that is older than the entry goes on acting under the
+    name that it was given, which is the entry's slug, so an actor may have both names; one that was
+    written in capitals, a third one. At most three are returned.
+    """
     if text is None:
         return None
     try:
@@ -77,23 +85,36 @@ async def named_actor(api: Api, caller: Caller, text: str | None, pointer: str) 
     except Invalid as error:
         raise Invalid(error.message, pointer=pointer) from None
     if actor.type == "system":
-        return str(actor)
-    row = await api.queries.things.entry(
-        caller.company_id, actor.type, as_ref(actor.id), archived=True
+        return [str(actor)]
+    written = as_ref(actor.id)
+    row = await api.queries.things.entry(caller.company_id, actor.type, written, archived=True)
+    ids = [written] if row is None else [str(row["entry_id"]), written]
+    if row is not None and await _goes_by_its_slug(api, caller, row):
+        ids.insert(1, row["slug"])
+    return list(dict.fromkeys(str(actor._replace(id=known)) for known in ids))
+
+
+async def _goes_by_its_slug(api: Api, caller: Caller, row: Row) -> bool:
+    """Whether an entry's slug means it: that of an archived one may be somebody else's by now."""
+    if row["archived_at"] is None:
+        return True
+    heir = await api.queries.things.entry(
+        caller.company_id, row["kind"], row["slug"], archived=False
     )
-    return str(actor._replace(id=str(row["entry_id"]))) if row else str(actor)
+    return heir is None
 
 
-async def named_agent(api: Api, caller: Caller, ref: str | None) -> str | None:
-    """The id of an agent that a filter means; one with a key alone is called what it is called."""
-    actor = await named_actor(api, caller, None if ref is None else f"agent:{ref}", "/agent_id")
-    return None if actor is None else Actor.parse(actor).id
+async def named_agents(api: Api, caller: Caller, ref: str | None) -> list[str] | None:
+    """The names of an agent that a filter means, without their `agent:`; as `named_actors`."""
+    text = None if ref is None else f"agent:{ref}"
+    actors = await named_actors(api, caller, text, "/agent_id")
+    return None if actors is None else [Actor.parse(actor).id for actor in actors]
 
 
 def listed(text: str | None) -> list[str] | None:
-    """Comma-separated words; None for none."""
-    words = [word.strip() for word in (text or "").split(",") if word.strip()]
-    return words or None
+    """Comma-separated words, each once; None for none."""
+    words = dict.fromkeys(word.strip() for word in (text or "").split(",") if word.strip())
+    return list(words) or None
 
 
 def listed_among(text: str | None, known: Sequence[str], name: str) -> list[str] | None:

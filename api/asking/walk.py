@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -20,6 +21,8 @@ from aiohttp import web
 from ledger.codec import MAX_INT, timestamp
 from ledger.errors import Invalid
 
+_MOST_DIGITS = 70
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NOT_OF_THE_QUESTION = ("cursor", "limit", "consistency")
 
 
@@ -45,7 +48,7 @@ def place_of_cursor(request: web.Request, cursor: str, like: Sequence[Any]) -> P
         raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
         position, question, *texts = orjson.loads(raw)
         after = tuple(_value(text, one) for text, one in zip(texts, like, strict=True))
-    except (binascii.Error, ValueError, TypeError, InvalidOperation):
+    except (binascii.Error, ValueError, TypeError, OverflowError, InvalidOperation):
         raise _unknown() from None
     if question != _question(request):
         raise Invalid(
@@ -75,7 +78,7 @@ def _text(value: Any) -> Any:
         case datetime():
             return timestamp(value)
         case Decimal():
-            return str(value)
+            return f"{value:f}"
         case _:
             return value
 
@@ -84,14 +87,14 @@ def _value(text: Any, like: Any) -> Any:
     match like:
         case datetime():
             moment = datetime.fromisoformat(text)
-            if moment.tzinfo is None:
+            if timestamp(moment) != text:
                 raise ValueError(text)
             return moment
         case Decimal():
-            if (number := Decimal(text)).is_nan():
+            if len(text) > _MOST_DIGITS or (text != "Infinity" and not _DECIMAL.fullmatch(text)):
                 raise ValueError(text)
-            return number
+            return Decimal(text)
         case _:
-            if type(text) is not int or not -MAX_INT <= text <= MAX_INT:
+            if type(text) is not int or not 0 <= text <= MAX_INT:
                 raise ValueError(text)
             return text

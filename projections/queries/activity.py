@@ -37,12 +37,12 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 class ActivityFilter:
     """Which activity; None means any. That of API keys only `with_keys`.
 
-    `first_at` and `last_at` say when it happened, both included.
+    `first_at` and `last_at` say when it happened, both included. `actors` are the names of one.
     """
 
     issue_id: str | None = None
     run_id: str | None = None
-    actor: str | None = None
+    actors: Sequence[str] | None = None
     project_id: str | None = None
     types: Sequence[str] | None = None
     subject_types: Sequence[str] | None = None
@@ -165,7 +165,7 @@ class Activity:
             positions,
             wanted.issue_id,
             wanted.run_id,
-            wanted.actor,
+            wanted.actors,
             wanted.project_id,
             wanted.types,
             wanted.subject_types,
@@ -180,7 +180,7 @@ def _telling_most(wanted: ActivityFilter) -> tuple[str, tuple[Any, ...]]:
     filters = {
         "of_run": wanted.run_id,
         "of_issue": wanted.issue_id,
-        "of_actor": wanted.actor,
+        "of_actor": wanted.actors,
         "of_project": wanted.project_id,
         "of_type": wanted.types,
         "of_subject_type": wanted.subject_types,

@@ -25,25 +25,35 @@ ORDER BY run_id DESC, position DESC
 LIMIT $4;
 
 -- name: newest_of_actor
--- Positions of what somebody did, or had done, newest first.
+-- Positions of what somebody did, or had done, newest first: a page of each of its names.
 SELECT position
 FROM (
     (
-        SELECT position
-        FROM activity
-        WHERE company_id = $1
-          AND (actor, position) > ($5::text, $2) AND (actor, position) < ($5::text, $3)
-        ORDER BY actor DESC, position DESC
-        LIMIT $4
+        SELECT found.position
+        FROM unnest($5::text[]) AS called (name)
+        CROSS JOIN LATERAL (
+            SELECT a.position
+            FROM activity AS a
+            WHERE a.company_id = $1
+              AND (a.actor, a.position) > (called.name, $2)
+              AND (a.actor, a.position) < (called.name, $3)
+            ORDER BY a.actor DESC, a.position DESC
+            LIMIT $4
+        ) AS found
     )
     UNION
     (
-        SELECT position
-        FROM activity
-        WHERE company_id = $1 AND on_behalf_of IS NOT NULL
-          AND (on_behalf_of, position) > ($5::text, $2) AND (on_behalf_of, position) < ($5::text, $3)
-        ORDER BY on_behalf_of DESC, position DESC
-        LIMIT $4
+        SELECT found.position
+        FROM unnest($5::text[]) AS called (name)
+        CROSS JOIN LATERAL (
+            SELECT a.position
+            FROM activity AS a
+            WHERE a.company_id = $1 AND a.on_behalf_of IS NOT NULL
+              AND (a.on_behalf_of, a.position) > (called.name, $2)
+              AND (a.on_behalf_of, a.position) < (called.name, $3)
+            ORDER BY a.on_behalf_of DESC, a.position DESC
+            LIMIT $4
+        ) AS found
     )
 ) AS found
 ORDER BY position DESC
@@ -149,25 +159,35 @@ ORDER BY run_id, position
 LIMIT $4;
 
 -- name: oldest_of_actor
--- Positions of what somebody did, or had done, oldest first.
+-- Positions of what somebody did, or had done, oldest first: a page of each of its names.
 SELECT position
 FROM (
     (
-        SELECT position
-        FROM activity
-        WHERE company_id = $1
-          AND (actor, position) > ($5::text, $2) AND (actor, position) < ($5::text, $3)
-        ORDER BY actor, position
-        LIMIT $4
+        SELECT found.position
+        FROM unnest($5::text[]) AS called (name)
+        CROSS JOIN LATERAL (
+            SELECT a.position
+            FROM activity AS a
+            WHERE a.company_id = $1
+              AND (a.actor, a.position) > (called.name, $2)
+              AND (a.actor, a.position) < (called.name, $3)
+            ORDER BY a.actor, a.position
+            LIMIT $4
+        ) AS found
     )
     UNION
     (
-        SELECT position
-        FROM activity
-        WHERE company_id = $1 AND on_behalf_of IS NOT NULL
-          AND (on_behalf_of, position) > ($5::text, $2) AND (on_behalf_of, position) < ($5::text, $3)
-        ORDER BY on_behalf_of, position
-        LIMIT $4
+        SELECT found.position
+        FROM unnest($5::text[]) AS called (name)
+        CROSS JOIN LATERAL (
+            SELECT a.position
+            FROM activity AS a
+            WHERE a.company_id = $1 AND a.on_behalf_of IS NOT NULL
+              AND (a.on_behalf_of, a.position) > (called.name, $2)
+              AND (a.on_behalf_of, a.position) < (called.name, $3)
+            ORDER BY a.on_behalf_of, a.position
+            LIMIT $4
+        ) AS found
     )
 ) AS found
 ORDER BY position
@@ -254,7 +274,7 @@ WHERE company_id = $1
   AND position = ANY ($2::bigint[])
   AND ($3::uuid IS NULL OR issue_id = $3)
   AND ($4::uuid IS NULL OR run_id = $4)
-  AND ($5::text IS NULL OR actor = $5 OR on_behalf_of = $5)
+  AND ($5::text[] IS NULL OR actor = ANY ($5) OR on_behalf_of = ANY ($5))
   AND ($6::uuid IS NULL OR project_id = $6 OR former_project_id = $6)
   AND ($7::text[] IS NULL OR type = ANY ($7))
   AND ($8::text[] IS NULL OR subject_type = ANY ($8))

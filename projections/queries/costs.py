@@ -34,11 +34,11 @@ _FINE = frozenset({"issue", "run"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostFilter:
-    """Which costs; None means any. Days are UTC days, both included."""
+    """Which costs; None means any. Days are UTC days, both included; an agent has several ids."""
 
     issue_id: str | None = None
     run_id: str | None = None
-    agent_id: str | None = None
+    agent_ids: Sequence[str] | None = None
     team_id: str | None = None
     project_id: str | None = None
     provider: str | None = None
@@ -95,7 +95,7 @@ class Costs:
         groups = [name in group_by for name in GROUPS if name not in _FINE]
         return await self._pool.fetch(
             _SQL.coarse_sums,
-            *(company_id, *groups, interval, wanted.since, wanted.until, wanted.agent_id),
+            *(company_id, *groups, interval, wanted.since, wanted.until, wanted.agent_ids),
             *(wanted.team_id, wanted.project_id, wanted.provider, wanted.model, limit),
         )
 
@@ -115,7 +115,7 @@ class Costs:
         return await self._pool.fetch(
             _SQL.entry_sums,
             *(company_id, position, occurred_at, *groups, interval, wanted.since, wanted.until),
-            *(wanted.issue_id, wanted.run_id, wanted.agent_id, wanted.team_id, wanted.project_id),
+            *(wanted.issue_id, wanted.run_id, wanted.agent_ids, wanted.team_id, wanted.project_id),
             *(wanted.provider, wanted.model, limit),
         )
 
@@ -125,7 +125,7 @@ class Costs:
         """What issues cost that were finished in the days that are wanted, by a group."""
         return await self._pool.fetch(
             _SQL.finished,
-            *(company_id, group_by, wanted.since, wanted.until, wanted.agent_id),
+            *(company_id, group_by, wanted.since, wanted.until, wanted.agent_ids),
             *(wanted.team_id, wanted.project_id, limit),
         )
 
@@ -143,7 +143,7 @@ def _named(wanted: CostFilter) -> tuple[Any, ...]:
     return (
         wanted.issue_id,
         wanted.run_id,
-        wanted.agent_id,
+        wanted.agent_ids,
         wanted.team_id,
         wanted.project_id,
         wanted.provider,

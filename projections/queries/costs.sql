@@ -1,22 +1,29 @@
 -- name: cost_entries
 -- Reports of costs and their corrections, newest first, as of a position and of what had happened.
--- With its limit it is planned for its values, and so along the index of what is asked for.
+-- With its limit it is planned for its values, and so along the index of what is asked for: a page
+-- under each of an agent's names, of which a page is taken.
 SELECT position, corrects_position, day, at, run_id, issue_id, agent_id, team_id, project_id,
        provider, model, input_tokens, output_tokens, cached_tokens, cost_micros
-FROM cost_entries
-WHERE company_id = $1
-  AND position <= $2
-  AND ($3::timestamptz IS NULL OR at <= $3)
-  AND ($4::bigint IS NULL OR position < $4)
-  AND ($6::uuid IS NULL OR issue_id = $6)
-  AND ($7::uuid IS NULL OR run_id = $7)
-  AND ($8::text IS NULL OR agent_id = $8)
-  AND ($9::uuid IS NULL OR team_id = $9)
-  AND ($10::uuid IS NULL OR project_id = $10)
-  AND ($11::text IS NULL OR provider = $11)
-  AND ($12::text IS NULL OR model = $12)
-  AND ($13::date IS NULL OR day >= $13)
-  AND ($14::date IS NULL OR day <= $14)
+FROM unnest(coalesce($8::text[], ARRAY[NULL::text])) AS called (agent_name)
+CROSS JOIN LATERAL (
+    SELECT e.*
+    FROM cost_entries AS e
+    WHERE e.company_id = $1
+      AND e.position <= $2
+      AND ($3::timestamptz IS NULL OR e.at <= $3)
+      AND ($4::bigint IS NULL OR e.position < $4)
+      AND ($6::uuid IS NULL OR e.issue_id = $6)
+      AND ($7::uuid IS NULL OR e.run_id = $7)
+      AND ($8::text[] IS NULL OR e.agent_id = called.agent_name)
+      AND ($9::uuid IS NULL OR e.team_id = $9)
+      AND ($10::uuid IS NULL OR e.project_id = $10)
+      AND ($11::text IS NULL OR e.provider = $11)
+      AND ($12::text IS NULL OR e.model = $12)
+      AND ($13::date IS NULL OR e.day >= $13)
+      AND ($14::date IS NULL OR e.day <= $14)
+    ORDER BY e.position DESC
+    LIMIT $5
+) AS found
 ORDER BY position DESC
 LIMIT $5;
 
@@ -24,20 +31,26 @@ LIMIT $5;
 -- The same, oldest first after a position, with what an export says beside.
 SELECT position, corrects_position, day, at, recorded_at, month, run_id, issue_id, agent_id,
        team_id, project_id, provider, model, input_tokens, output_tokens, cached_tokens, cost_micros
-FROM cost_entries
-WHERE company_id = $1
-  AND position <= $2
-  AND ($3::timestamptz IS NULL OR at <= $3)
-  AND position > $4
-  AND ($6::uuid IS NULL OR issue_id = $6)
-  AND ($7::uuid IS NULL OR run_id = $7)
-  AND ($8::text IS NULL OR agent_id = $8)
-  AND ($9::uuid IS NULL OR team_id = $9)
-  AND ($10::uuid IS NULL OR project_id = $10)
-  AND ($11::text IS NULL OR provider = $11)
-  AND ($12::text IS NULL OR model = $12)
-  AND ($13::date IS NULL OR day >= $13)
-  AND ($14::date IS NULL OR day <= $14)
+FROM unnest(coalesce($8::text[], ARRAY[NULL::text])) AS called (agent_name)
+CROSS JOIN LATERAL (
+    SELECT e.*
+    FROM cost_entries AS e
+    WHERE e.company_id = $1
+      AND e.position <= $2
+      AND ($3::timestamptz IS NULL OR e.at <= $3)
+      AND e.position > $4
+      AND ($6::uuid IS NULL OR e.issue_id = $6)
+      AND ($7::uuid IS NULL OR e.run_id = $7)
+      AND ($8::text[] IS NULL OR e.agent_id = called.agent_name)
+      AND ($9::uuid IS NULL OR e.team_id = $9)
+      AND ($10::uuid IS NULL OR e.project_id = $10)
+      AND ($11::text IS NULL OR e.provider = $11)
+      AND ($12::text IS NULL OR e.model = $12)
+      AND ($13::date IS NULL OR e.day >= $13)
+      AND ($14::date IS NULL OR e.day <= $14)
+    ORDER BY e.position
+    LIMIT $5
+) AS found
 ORDER BY position
 LIMIT $5;
 
@@ -62,7 +75,7 @@ FROM cost_sums
 WHERE company_id = $1
   AND day >= coalesce($9::date, '-infinity')
   AND day <= coalesce($10::date, 'infinity')
-  AND ($11::text IS NULL OR agent_id = $11)
+  AND ($11::text[] IS NULL OR agent_id = ANY ($11))
   AND ($12::text IS NULL OR team = $12)
   AND ($13::text IS NULL OR project = $13)
   AND ($14::text IS NULL OR provider = $14)
@@ -98,10 +111,11 @@ FROM (
     WHERE company_id = $1 AND issue_id = $15::uuid AND $16::uuid IS NULL
     UNION ALL
     SELECT * FROM cost_entries
-    WHERE company_id = $1 AND agent_id = $17::text AND $15::uuid IS NULL AND $16::uuid IS NULL
+    WHERE company_id = $1 AND agent_id = ANY ($17::text[])
+      AND $15::uuid IS NULL AND $16::uuid IS NULL
     UNION ALL
     SELECT * FROM cost_entries
-    WHERE company_id = $1 AND $15::uuid IS NULL AND $16::uuid IS NULL AND $17::text IS NULL
+    WHERE company_id = $1 AND $15::uuid IS NULL AND $16::uuid IS NULL AND $17::text[] IS NULL
       AND day >= coalesce($13::date, '-infinity')
       AND day <= coalesce($14::date, 'infinity')
 ) AS e
@@ -115,7 +129,7 @@ WHERE e.position <= $2
   AND ($13::date IS NULL OR e.day >= $13)
   AND ($14::date IS NULL OR e.day <= $14)
   AND ($15::uuid IS NULL OR e.issue_id = $15)
-  AND ($17::text IS NULL OR e.agent_id = $17)
+  AND ($17::text[] IS NULL OR e.agent_id = ANY ($17))
   AND ($18::uuid IS NULL OR e.team_id = $18)
   AND ($19::uuid IS NULL OR e.project_id = $19)
   AND ($20::text IS NULL OR e.provider = $20)
@@ -144,7 +158,7 @@ FROM cost_issues
 WHERE company_id = $1
   AND finished_on >= coalesce($3::date, '-infinity')
   AND finished_on <= coalesce($4::date, 'infinity')
-  AND ($5::text IS NULL OR agent_id = $5)
+  AND ($5::text[] IS NULL OR agent_id = ANY ($5))
   AND ($6::text IS NULL OR team = $6)
   AND ($7::text IS NULL OR project = $7)
 GROUP BY 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
@@ -34,14 +35,16 @@ class FeedFilter:
     """Which events; None means any. Those of API keys only `with_keys`.
 
     Those of a run are those of its own stream, those that were done in it, and those that name it,
-    such as the checkout that began it. An actor's are those that it did and those that were done on
-    its behalf. A type ends in `.*` to mean all of a kind.
+    such as the checkout that began it. An actor's are those that it did, under any of its names,
+    and those that were done on its behalf. A type ends in `.*` to mean all of a kind. `since` holds for what is still to come
+    too: it may be a time that no event has reached.
     """
 
     issue_id: str | None = None
     run_id: str | None = None
-    actor: str | None = None
+    actors: Sequence[str] | None = None
     types: Sequence[str] | None = None
+    since: datetime | None = None
     with_keys: bool = False
 
     @property
@@ -52,10 +55,11 @@ class FeedFilter:
         return (
             self.issue_id,
             self.run_id,
-            self.actor,
+            self.actors,
             None if self.types is None else exact,
             [_escaped(kind) + "%" for kind in kinds],
             self.with_keys,
+            self.since,
         )
 
 

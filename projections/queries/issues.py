@@ -6,7 +6,9 @@ before it ended, at the same moment, so a walk shows each issue once, whatever c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -38,7 +40,7 @@ KEYS: dict[Order, tuple[str, ...]] = {
 START: dict[Order, Place] = {
     "newest": (_LAST, MAX_INT),
     "oldest": (_FIRST, 0),
-    "priority": (-1, _FIRST, 0),
+    "priority": (0, _FIRST, 0),
     "updated": (_LAST, MAX_INT),
     "sort_order": (Decimal("-Infinity"), 0),
 }
@@ -48,6 +50,7 @@ START: dict[Order, Place] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueFilter:
     """Which issues; None means any. `assignee` and `parent_id` of "none" mean without one.
+    An assignee of two or three names is a list of them.
 
     `words` are all said in the texts, `unsaid` are not. Times are from `since` on, and before
     `until`.
@@ -55,7 +58,7 @@ class IssueFilter:
 
     statuses: list[str] | None = None
     priorities: list[str] | None = None
-    assignee: str | None = None
+    assignee: str | list[str] | None = None
     team_id: str | None = None
     project_id: str | None = None
     goal_id: str | None = None
@@ -73,8 +76,20 @@ class IssueFilter:
 
 
 _APART = ("statuses", "priorities", "words", "unsaid")
+DEAR_AT_ONCE = 3
+"""Searches, and lists of then, which a process asks at the same time."""
+
 MOST_NAMED = 2000
 """Of the issues that say something: so many are looked up one by one; more are met on the way."""
+
+_PAGES: dict[Order, tuple[str, str]] = {
+    "newest": (_SQL.newest, _SQL.occurred_newest),
+    "oldest": (_SQL.oldest, _SQL.occurred_oldest),
+    "priority": (_SQL.priority, _SQL.occurred_priority),
+    "updated": (_SQL.updated, _SQL.occurred_updated),
+    "sort_order": (_SQL.sort_order, _SQL.occurred_sort_order),
+}
+"""Of each order, how a page is asked for as of a position, and as of a time."""
 
 
 class Issues:
@@ -82,6 +97,16 @@ class Issues:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._dear = asyncio.Semaphore(DEAR_AT_ONCE)
+
+    @asynccontextmanager
+    async def _turn(self, *, is_dear: bool) -> AsyncIterator[None]:
+        """Dear questions take turns, so that there are connections for all others."""
+        if not is_dear:
+            yield
+            return
+        async with self._dear:
+            yield
 
     async def page(
         self,
@@ -93,55 +118,52 @@ class Issues:
         *,
         position: int,
         occurred_at: datetime | None = None,
+        is_past: bool = False,
     ) -> list[Row]:
         """Issues after a place in an order, as of a position, or by what had happened by a time."""
-        if occurred_at is not None:
+        now, then = _PAGES[order]
+        async with self._turn(is_dear=wanted.words is not None or is_past):
             return await self._pool.fetch(
-                _SQL.occurred,
+                now if occurred_at is None else then,
                 company_id,
-                occurred_at,
+                position if occurred_at is None else occurred_at,
                 limit,
                 *await self._matching(company_id, wanted),
-                order,
-                *_typed(after),
+                *after,
             )
-        statement = {
-            "newest": _SQL.newest,
-            "oldest": _SQL.oldest,
-            "priority": _SQL.priority,
-            "updated": _SQL.updated,
-            "sort_order": _SQL.sort_order,
-        }[order]
-        return await self._pool.fetch(
-            statement,
-            company_id,
-            position,
-            limit,
-            *await self._matching(company_id, wanted),
-            *after,
-        )
 
     async def counts(
+        self, company_id: str, wanted: IssueFilter, *, position: int
+    ) -> dict[str, int]:
+        """How many issues are in each status, as of a position not long ago."""
+        rows = await self._pool.fetch(
+            _SQL.counts, company_id, position, *await self._matching(company_id, wanted)
+        )
+        return {row["status"]: row["issues"] for row in rows}
+
+    async def board(
         self,
         company_id: str,
         wanted: IssueFilter,
+        order: Order,
+        limit: int,
         *,
         position: int,
         occurred_at: datetime | None = None,
-    ) -> dict[str, int]:
-        """How many issues are in each status; one in which there is none is not named."""
-        if occurred_at is not None:
-            rows = await self._pool.fetch(
-                _SQL.counts_occurred,
+    ) -> list[Row]:
+        """The first issues of each status, by status, with how many `issues` there are in it.
+
+        All in one look at every issue: for boards of then, and of what is searched for.
+        """
+        async with self._turn(is_dear=True):
+            return await self._pool.fetch(
+                _SQL.board if occurred_at is None else _SQL.board_occurred,
                 company_id,
-                occurred_at,
+                position if occurred_at is None else occurred_at,
+                order,
+                limit,
                 *await self._matching(company_id, wanted),
             )
-        else:
-            rows = await self._pool.fetch(
-                _SQL.counts, company_id, position, *await self._matching(company_id, wanted)
-            )
-        return {row["status"]: row["issues"] for row in rows}
 
     async def one(
         self,
@@ -189,11 +211,3 @@ class Issues:
 def place_of(row: Row, order: Order) -> Place:
     """Where an issue stands in an order."""
     return tuple(row[name] for name in KEYS[order])
-
-
-def _typed(after: Sequence[Any]) -> tuple[Any, ...]:
-    """A place as moment, number, rank and position, each of which another order uses."""
-    moment = next((value for value in after if isinstance(value, datetime)), None)
-    number = next((value for value in after if isinstance(value, Decimal)), None)
-    rank = after[0] if len(after) == 3 else None
-    return moment, number, rank, after[-1]

@@ -44,8 +44,8 @@ FROM (
       )
       AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
       AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
-      AND (v.created_at, v.created_position) < ($10::timestamptz, $11::bigint)
-    ORDER BY v.created_at DESC, v.created_position DESC
+      AND (now.created_at, now.created_position) < ($10::timestamptz, $11::bigint)
+    ORDER BY now.created_at DESC, now.created_position DESC
     LIMIT $3)
 ) AS i
 ORDER BY i.created_at DESC, i.created_position DESC
@@ -97,8 +97,8 @@ FROM (
       )
       AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
       AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
-      AND (v.created_at, v.created_position) > ($10::timestamptz, $11::bigint)
-    ORDER BY v.created_at, v.created_position
+      AND (now.created_at, now.created_position) > ($10::timestamptz, $11::bigint)
+    ORDER BY now.created_at, now.created_position
     LIMIT $3)
 ) AS i
 ORDER BY i.created_at, i.created_position
@@ -123,7 +123,7 @@ FROM (
       AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
       AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
       AND (v.priority_rank, v.created_at, v.created_position)
-          > ($10::smallint, $11::timestamptz, $12::bigint)
+          > ($10::bigint, $11::timestamptz, $12::bigint)
     ORDER BY v.priority_rank, v.created_at, v.created_position
     LIMIT $3)
     UNION ALL
@@ -152,7 +152,7 @@ FROM (
       AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
       AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
       AND (v.priority_rank, v.created_at, v.created_position)
-          > ($10::smallint, $11::timestamptz, $12::bigint)
+          > ($10::bigint, $11::timestamptz, $12::bigint)
     ORDER BY v.priority_rank, v.created_at, v.created_position
     LIMIT $3)
 ) AS i
@@ -265,9 +265,8 @@ FROM (
 ORDER BY i.sort_number, i.created_position
 LIMIT $3;
 
--- name: occurred
--- Issues as they were by what had happened until a time, in one of the orders ($10); $11 to $14 are
--- where a page goes on, of which an order uses its own.
+-- name: occurred_newest
+-- Issues by what had happened until a time, the last created first.
 SELECT v.*
 FROM issue_versions AS now
 CROSS JOIN LATERAL (
@@ -290,18 +289,121 @@ WHERE now.company_id = $1
   )
   AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
   AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
-  AND CASE $10
-          WHEN 'newest' THEN (v.created_at, v.created_position) < ($11::timestamptz, $14::bigint)
-          WHEN 'oldest' THEN (v.created_at, v.created_position) > ($11::timestamptz, $14::bigint)
-          WHEN 'updated' THEN (v.updated_at, v.created_position) < ($11::timestamptz, $14::bigint)
-          WHEN 'sort_order' THEN (v.sort_number, v.created_position) > ($12::numeric, $14::bigint)
-          ELSE (v.priority_rank, v.created_at, v.created_position)
-              > ($13::smallint, $11::timestamptz, $14::bigint)
-      END
-ORDER BY CASE $10 WHEN 'newest' THEN v.created_at WHEN 'updated' THEN v.updated_at END DESC,
-         CASE $10 WHEN 'sort_order' THEN v.sort_number WHEN 'priority' THEN v.priority_rank END,
-         CASE WHEN $10 IN ('oldest', 'priority') THEN v.created_at END,
-         CASE WHEN $10 IN ('newest', 'updated') THEN -v.created_position ELSE v.created_position END
+  AND (now.created_at, now.created_position) < ($10::timestamptz, $11::bigint)
+ORDER BY now.created_at DESC, now.created_position DESC
+LIMIT $3;
+
+-- name: occurred_oldest
+-- Issues by what had happened until a time, the first created first.
+SELECT v.*
+FROM issue_versions AS now
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM issue_versions AS p
+    WHERE p.company_id = $1
+      AND p.issue_id = now.issue_id
+      AND p.at <= $2
+      AND p.timeline <> 'recorded'
+    ORDER BY p.at DESC, p.position DESC
+    LIMIT 1
+) AS v
+WHERE now.company_id = $1
+  AND now.is_current
+  AND v.deleted_at IS NULL
+  AND issue_matches(
+      v.status, v.priority, v.assignee, v.team_id, v.project_id, v.goal_id,
+      v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
+      v.created_at, v.updated_at, $4, $5, $6
+  )
+  AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+  AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+  AND (now.created_at, now.created_position) > ($10::timestamptz, $11::bigint)
+ORDER BY now.created_at, now.created_position
+LIMIT $3;
+
+-- name: occurred_priority
+-- Issues by what had happened until a time, the most urgent first.
+SELECT v.*
+FROM issue_versions AS now
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM issue_versions AS p
+    WHERE p.company_id = $1
+      AND p.issue_id = now.issue_id
+      AND p.at <= $2
+      AND p.timeline <> 'recorded'
+    ORDER BY p.at DESC, p.position DESC
+    LIMIT 1
+) AS v
+WHERE now.company_id = $1
+  AND now.is_current
+  AND v.deleted_at IS NULL
+  AND issue_matches(
+      v.status, v.priority, v.assignee, v.team_id, v.project_id, v.goal_id,
+      v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
+      v.created_at, v.updated_at, $4, $5, $6
+  )
+  AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+  AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+  AND (v.priority_rank, v.created_at, v.created_position)
+      > ($10::bigint, $11::timestamptz, $12::bigint)
+ORDER BY v.priority_rank, v.created_at, v.created_position
+LIMIT $3;
+
+-- name: occurred_updated
+-- Issues by what had happened until a time, the last changed by then first.
+SELECT v.*
+FROM issue_versions AS now
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM issue_versions AS p
+    WHERE p.company_id = $1
+      AND p.issue_id = now.issue_id
+      AND p.at <= $2
+      AND p.timeline <> 'recorded'
+    ORDER BY p.at DESC, p.position DESC
+    LIMIT 1
+) AS v
+WHERE now.company_id = $1
+  AND now.is_current
+  AND v.deleted_at IS NULL
+  AND issue_matches(
+      v.status, v.priority, v.assignee, v.team_id, v.project_id, v.goal_id,
+      v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
+      v.created_at, v.updated_at, $4, $5, $6
+  )
+  AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+  AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+  AND (v.updated_at, v.created_position) < ($10::timestamptz, $11::bigint)
+ORDER BY v.updated_at DESC, v.created_position DESC
+LIMIT $3;
+
+-- name: occurred_sort_order
+-- Issues by what had happened until a time, in the order that people had given them.
+SELECT v.*
+FROM issue_versions AS now
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM issue_versions AS p
+    WHERE p.company_id = $1
+      AND p.issue_id = now.issue_id
+      AND p.at <= $2
+      AND p.timeline <> 'recorded'
+    ORDER BY p.at DESC, p.position DESC
+    LIMIT 1
+) AS v
+WHERE now.company_id = $1
+  AND now.is_current
+  AND v.deleted_at IS NULL
+  AND issue_matches(
+      v.status, v.priority, v.assignee, v.team_id, v.project_id, v.goal_id,
+      v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
+      v.created_at, v.updated_at, $4, $5, $6
+  )
+  AND ($7::uuid[] IS NULL OR v.issue_id = ANY ($7))
+  AND ($8::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $8, $9)))
+  AND (v.sort_number, v.created_position) > ($10::numeric, $11::bigint)
+ORDER BY v.sort_number, v.created_position
 LIMIT $3;
 
 -- name: counts
@@ -351,31 +453,124 @@ FROM (
 ) AS i
 GROUP BY i.status;
 
--- name: counts_occurred
--- How many issues were in each status, by what had happened until a time.
-SELECT v.status, count(*) AS issues
-FROM issue_versions AS now
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM issue_versions AS p
-    WHERE p.company_id = $1
-      AND p.issue_id = now.issue_id
-      AND p.at <= $2
-      AND p.timeline <> 'recorded'
-    ORDER BY p.at DESC, p.position DESC
-    LIMIT 1
-) AS v
-WHERE now.company_id = $1
-  AND now.is_current
-  AND v.deleted_at IS NULL
-  AND issue_matches(
-      v.status, v.priority, v.assignee, v.team_id, v.project_id, v.goal_id,
-      v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
-      v.created_at, v.updated_at, $3, $4, $5
-  )
-  AND ($6::uuid[] IS NULL OR v.issue_id = ANY ($6))
-  AND ($7::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $7, $8)))
-GROUP BY v.status;
+-- name: board
+-- Of each status the first issues ($4) in an order ($3), with how many there are, as of a position:
+-- all in one look, which a board of long ago, or of what is searched for, is dear enough for.
+SELECT v.*, ranked.issues, ranked.place
+FROM (
+    SELECT r.issue_id, r.position, r.timeline,
+           count(*) OVER (PARTITION BY r.status) AS issues,
+           row_number() OVER (
+               PARTITION BY r.status
+               ORDER BY
+                   CASE $3 WHEN 'newest' THEN r.created_at WHEN 'updated' THEN r.updated_at END DESC,
+                   CASE $3 WHEN 'sort_order' THEN r.sort_number
+                           WHEN 'priority' THEN r.priority_rank END,
+                   CASE WHEN $3 IN ('oldest', 'priority') THEN r.created_at END,
+                   CASE WHEN $3 IN ('newest', 'updated') THEN -r.created_position
+                        ELSE r.created_position END
+           ) AS place
+    FROM (
+        SELECT v.issue_id, v.position, v.timeline, v.status, v.priority_rank, v.created_at,
+               v.updated_at, v.sort_number, v.created_position
+        FROM issue_versions AS v
+        WHERE v.company_id = $1
+          AND v.is_current
+          AND v.deleted_at IS NULL
+          AND v.position <= $2
+          AND issue_matches(
+              v.status, v.priority, v.assignee, v.team_id, v.project_id, v.goal_id,
+              v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
+              v.created_at, v.updated_at, $5, $6, $7
+          )
+          AND ($8::uuid[] IS NULL OR v.issue_id = ANY ($8))
+          AND ($9::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $9, $10)))
+        UNION ALL
+        SELECT v.issue_id, v.position, v.timeline, v.status, v.priority_rank, v.created_at,
+               v.updated_at, v.sort_number, v.created_position
+        FROM issue_versions AS now
+        CROSS JOIN LATERAL (
+            SELECT *
+            FROM issue_versions AS p
+            WHERE p.company_id = $1
+              AND p.issue_id = now.issue_id
+              AND p.position <= $2
+              AND p.timeline <> 'occurred'
+            ORDER BY p.position DESC
+            LIMIT 1
+        ) AS v
+        WHERE now.company_id = $1
+          AND now.is_current
+          AND now.position > $2
+          AND now.created_position <= $2
+          AND v.deleted_at IS NULL
+          AND issue_matches(
+              v.status, v.priority, v.assignee, v.team_id, v.project_id, v.goal_id,
+              v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
+              v.created_at, v.updated_at, $5, $6, $7
+          )
+          AND ($8::uuid[] IS NULL OR v.issue_id = ANY ($8))
+          AND ($9::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $9, $10)))
+    ) AS r
+) AS ranked
+JOIN issue_versions AS v
+  ON v.company_id = $1
+ AND v.issue_id = ranked.issue_id
+ AND v.position = ranked.position
+ AND v.timeline = ranked.timeline
+WHERE ranked.place <= $4
+ORDER BY v.status, ranked.place;
+
+-- name: board_occurred
+-- Of each status the first issues ($4) in an order ($3), with how many there are, by what had
+-- happened until a time.
+SELECT v.*, ranked.issues, ranked.place
+FROM (
+    SELECT r.issue_id, r.position, r.timeline,
+           count(*) OVER (PARTITION BY r.status) AS issues,
+           row_number() OVER (
+               PARTITION BY r.status
+               ORDER BY
+                   CASE $3 WHEN 'newest' THEN r.created_at WHEN 'updated' THEN r.updated_at END DESC,
+                   CASE $3 WHEN 'sort_order' THEN r.sort_number
+                           WHEN 'priority' THEN r.priority_rank END,
+                   CASE WHEN $3 IN ('oldest', 'priority') THEN r.created_at END,
+                   CASE WHEN $3 IN ('newest', 'updated') THEN -r.created_position
+                        ELSE r.created_position END
+           ) AS place
+    FROM (
+        SELECT v.issue_id, v.position, v.timeline, v.status, v.priority_rank, v.created_at,
+               v.updated_at, v.sort_number, v.created_position
+        FROM issue_versions AS now
+        CROSS JOIN LATERAL (
+            SELECT *
+            FROM issue_versions AS p
+            WHERE p.company_id = $1
+              AND p.issue_id = now.issue_id
+              AND p.at <= $2
+              AND p.timeline <> 'recorded'
+            ORDER BY p.at DESC, p.position DESC
+            LIMIT 1
+        ) AS v
+        WHERE now.company_id = $1
+          AND now.is_current
+          AND v.deleted_at IS NULL
+          AND issue_matches(
+              v.status, v.priority, v.assignee, v.team_id, v.project_id, v.goal_id,
+              v.milestone_id, v.parent_id, v.label_ids, v.external_system, v.external_id,
+              v.created_at, v.updated_at, $5, $6, $7
+          )
+          AND ($8::uuid[] IS NULL OR v.issue_id = ANY ($8))
+          AND ($9::text[] IS NULL OR v.issue_id IN (SELECT issues_saying($1, $9, $10)))
+    ) AS r
+) AS ranked
+JOIN issue_versions AS v
+  ON v.company_id = $1
+ AND v.issue_id = ranked.issue_id
+ AND v.position = ranked.position
+ AND v.timeline = ranked.timeline
+WHERE ranked.place <= $4
+ORDER BY v.status, ranked.place;
 
 -- name: at_position
 -- One issue as of a position.
