@@ -106,10 +106,11 @@ def wanted_of(all_of_them: Iterable[Entry], wanted: CostFilter) -> list[Entry]:
     """Those that a filter wants."""
 
     def fits(entry: Entry) -> bool:
-        named = entry.named
-        given = {name: getattr(wanted, name) for name in NAMES.values() if name != "day"}
+        named, apart = entry.named, ("day", "agent_id")
+        given = {name: getattr(wanted, name) for name in NAMES.values() if name not in apart}
         return (
             all(want is None or named[name] == want for name, want in given.items())
+            and (wanted.agent_ids is None or named["agent_id"] in wanted.agent_ids)
             and (wanted.since is None or named["day"] >= wanted.since)
             and (wanted.until is None or named["day"] <= wanted.until)
         )

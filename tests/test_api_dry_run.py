@@ -16,7 +16,7 @@ from ledger.actors import Role
 from ledger.ids import new_id
 from tests.client import Client, Reply
 from tests.conftest import NewClient
-from tests.tour import World, body_of, call, cost, fill, in_order, path_of
+from tests.tour import World, asking, body_of, call, cost, fill, in_order, path_of
 from tests.writing import assert_whole, batches, eventually, locked, someone_waits
 
 
@@ -134,7 +134,7 @@ async def test_a_command_is_tried_or_it_is_not(owner: Client, value: str) -> Non
     world = await fill(owner)
     before = await _head(owner)
     for route in ROUTES:
-        path = f"{path_of(route, world)}?dry_run={value if route.is_command else 'true'}"
+        path = asking(path_of(route, world), dry_run=value if route.is_command else "true")
         reply = await owner.request(route.method, path, body_of(route, world))
         assert reply.status == 422, route.operation_id
         assert reply.json["errors"][0]["pointer"] == "/dry_run"

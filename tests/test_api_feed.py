@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -30,7 +31,7 @@ from ledger.database import committer_pool
 from ledger.heads import Heads
 from ledger.ids import new_id
 from projections.queries import feed
-from tests.client import Client
+from tests.client import Client, Reply
 from tests.conftest import NewClient, _new_database
 from tests.proxy import Proxy
 from tests.streaming import Reader, at, blocks_of, lengthen, reading, serving
@@ -252,16 +253,17 @@ async def test_no_statement_reads_more_than_its_stretch(long: Client, server_url
         for name, value in (("plan_cache_mode", "force_generic_plan"), ("jit", "off")):
             await connection.execute(f"SET {name} = {value}")
         wanted = feed.FeedFilter(
-            run_id=new_id(), actor="user:nobody", types=["issue.created", "run.*"]
+            run_id=new_id(), actors=["user:nobody"], types=["issue.created", "run.*"]
         )
         await connection.execute(
-            "PREPARE asked (uuid, bigint, bigint, bigint, bigint, uuid, uuid, text, text[], "
-            "text[], boolean) AS " + feed._SQL.window.partition("\n")[2].strip().removesuffix(";")
+            "PREPARE asked (uuid, bigint, bigint, bigint, bigint, uuid, uuid, text[], text[], "
+            "text[], boolean, timestamptz) AS "
+            + feed._SQL.window.partition("\n")[2].strip().removesuffix(";")
         )
         shown = await connection.fetchval(
             "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked "
             f"('{long.company}', 100000, {100_000 + feed.WINDOW}, 50, 1000000, NULL, "
-            f"'{wanted.run_id}', '{wanted.actor}', '{{issue.created}}', '{{run.%}}', true)"
+            f"'{wanted.run_id}', '{{user:nobody}}', '{{issue.created}}', '{{run.%}}', true, NULL)"
         )
     scans = [node for node in _nodes(json.loads(shown)[0]["Plan"]) if "Relation Name" in node]
     assert {node["Relation Name"] for node in scans} == {"events"}
@@ -487,6 +489,81 @@ async def test_a_stream_shows_nothing_from_before_since(owner: Client, world: Wo
             assert positions(await stream.events(1)) == [first]
 
 
+async def test_what_is_still_to_come_has_to_be_of_since_too(owner: Client) -> None:
+    """A time ahead of the clock lets nothing by, in pages, in waiting for one, or in streams."""
+    issue = (await owner.post("issues", {"title": "before"})).json["id"]
+    head = int((await owner.get("")).headers["Ledger-Position"])
+    since = "since=9998-01-01T00:00:00Z"
+    waiting = [
+        asyncio.create_task(owner.get(f"events?{since}&wait=2{also}"))
+        for also in ("", f"&issue_id={issue}", f"&after={head}")
+    ]
+    async with reading(owner, f"?{since}", Last_Event_ID="1") as stream:
+        await stream.block()
+        made = await owner.post(f"issues/{issue}/comments", {"body": "now"})
+        assert made.status == 201
+        for reply in await asyncio.gather(*waiting):
+            assert (reply.status, reply.json["items"]) == (200, [])
+        with pytest.raises(TimeoutError):
+            await stream.events(1, seconds=1.5)
+
+
+async def test_a_long_issue_is_filtered_by_since(long: Client) -> None:
+    """Found by its stream, its events have to be recent enough as well."""
+    (issue,) = {
+        event["stream_id"]
+        for event in (await long.get("events?type=issue.created&limit=3")).json["items"][-1:]
+    }
+    events = (await long.get(f"events?issue_id={issue}")).json["items"]
+    since = quote(events[-1]["recorded_at"])
+    found = (await long.get(f"events?issue_id={issue}&since={since}")).json["items"]
+    assert positions(found) == positions(events[-1:])
+    wanted = feed.FeedFilter(since=datetime.fromisoformat(events[-1]["recorded_at"]))
+    assert wanted.arguments[-1] == wanted.since
+
+
+@pytest.mark.parametrize("place", ["after", "cursor", "Last-Event-ID"])
+async def test_a_position_that_the_log_has_not_is_refused(place: str, owner: Client) -> None:
+    """It is of another log, or of one that was restored; the head itself is none such."""
+    head = int((await owner.get("")).headers["Ledger-Position"])
+
+    async def ask(position: int, accept: str) -> Reply:
+        if place == "Last-Event-ID":
+            return await owner.get("events", Accept=accept, Last_Event_ID=str(position))
+        return await owner.get(f"events?{place}={position}", Accept=accept)
+
+    is_header = place == "Last-Event-ID"
+    for accept in ("text/event-stream",) if is_header else ("text/event-stream", "*/*"):
+        for position in (head + 1, 9007199254740991):
+            reply = await ask(position, accept)
+            assert (reply.status, reply.json["code"]) == (422, "invalid")
+            assert f"position {head}" in reply.json["detail"]
+            assert str(position) in reply.json["detail"]
+            if is_header:
+                assert "Last-Event-ID" in reply.json["detail"]
+            else:
+                assert reply.json["errors"][0]["pointer"] == f"/{place}"
+    assert (await owner.get(f"events?after={head}")).json["items"] == []
+    query = "" if is_header else f"?{place}={head}"
+    headers = {"Last_Event_ID": str(head)} if is_header else {}
+    async with reading(owner, query, **headers) as stream:
+        assert (await stream.block())["id"] == str(head)
+    # Of a stream the header wins, and a page has no use for it.
+    async with reading(owner, f"?after={head + 1}", Last_Event_ID=str(head)) as stream:
+        assert (await stream.block())["id"] == str(head)
+    assert (await owner.get("events", Last_Event_ID=str(head + 1))).status == 200
+
+
+async def test_an_empty_last_event_id_is_none(owner: Client) -> None:
+    """As in the WHATWG standard, and as the document has it."""
+    async with reading(owner, "?after=1", Last_Event_ID="") as stream:
+        assert (await stream.block())["id"] == "1"
+    operation = document()["paths"]["/v1/companies/{company_id}/events"]["get"]
+    (header,) = (p for p in operation["parameters"] if p["name"] == "Last-Event-ID")
+    for given, fits in (("", True), ("0", True), ("7", True), ("x", False), ("-1", False)):
+        assert bool(re.search(header["schema"]["pattern"], given)) == fits
+
+
 @pytest.mark.parametrize(
     ("accept", "streams"),
     [
@@ -703,8 +780,9 @@ async def test_a_revoked_key_ends_its_stream(owner: Client, new_client: NewClien
     other = await new_client(owner.company, Role.VIEWER, "user:bob")
     keys = (await owner.get("keys")).json["items"]
     (key,) = (item["id"] for item in keys if item["actor"] == "user:bob")
+    head = int((await owner.get("")).headers["Ledger-Position"])
     async with reading(owner) as mine, reading(other) as theirs:
-        waiting = asyncio.create_task(other.get("events?after=100000&wait=5"))
+        waiting = asyncio.create_task(other.get(f"events?after={head}&type=run.none&wait=5"))
         await asyncio.sleep(0.1)
         await owner.delete(f"keys/{key}")
         async with asyncio.timeout(6):
@@ -715,9 +793,27 @@ async def test_a_revoked_key_ends_its_stream(owner: Client, new_client: NewClien
     assert (await other.get("events", Accept="text/event-stream")).status == 401
 
 
+async def test_no_company_takes_more_than_half_of_the_streams(
+    owner: Client, ledger: Ledger, new_client: NewClient
+) -> None:
+    """One more is a 503 that says when to come back, while another company has its places."""
+    others = [await new_client(await ledger.create_company(f"Other {n}")) for n in range(2)]
+    async with serving(ledger, StreamLimits(most=4)) as url:
+        mine, theirs, late = (at(client, url) for client in (owner, *others))
+        async with reading(mine), reading(mine):
+            refused = await mine.get("events", Accept="text/event-stream")
+            assert (refused.status, refused.json["code"]) == (503, "too_many_streams")
+            assert "2 event streams of this company" in refused.json["detail"]
+            assert int(refused.headers["Retry-After"]) > 0
+            async with reading(theirs), reading(theirs):
+                refused = await late.get("events", Accept="text/event-stream")
+                assert (refused.status, refused.json["code"]) == (503, "too_many_streams")
+                assert "4 event streams open" in refused.json["detail"]
+
+
 async def test_only_so_many_streams_are_kept_open(owner: Client, ledger: Ledger) -> None:
     """One more is a 503 that says when to come back; a place that is left is free again."""
-    async with serving(ledger, StreamLimits(most=2)) as url:
+    async with serving(ledger, StreamLimits(most=4)) as url:
         client = at(owner, url)
         async with reading(client) as first, reading(client):
             await first.events(1)

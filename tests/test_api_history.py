@@ -264,7 +264,9 @@ async def test_events_are_filtered_by_issue_and_type(owner: Client, world: World
     assert (await owner.get(f"events?issue_id={new_id()}")).status == 404
 
 
-async def test_beyond_the_head_there_is_nothing(owner: Client) -> None:
-    """An empty page, not an error."""
-    reply = await owner.get("events?after=9007199254740991")
+async def test_at_the_head_there_is_nothing(owner: Client) -> None:
+    """An empty page, not an error; a position beyond it is one, as it is not of this log."""
+    head = (await owner.get("")).headers["Ledger-Position"]
+    reply = await owner.get(f"events?after={head}")
     assert (reply.status, reply.json["items"], reply.json["next_cursor"]) == (200, [], None)
+    assert (await owner.get("events?after=9007199254740991")).status == 422

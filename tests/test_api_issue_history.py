@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from api import views
 from api.asking import differences, explaining, history
 from api.changes import FIELDS
 from api.wiring import Ledger
@@ -17,10 +18,11 @@ from ledger.ids import new_id
 from ledger.state import sha256_of
 from ledger.submission import Provenance, Submission
 from projections import folding
+from projections.queries import links
 from tests.client import Client
 from tests.conftest import NewClient
 from tests.tour import World, fill
-from tests.writing import create, edit
+from tests.writing import create, edit, issue_of, submit
 
 Item = dict[str, Any]
 
@@ -326,6 +328,85 @@ async def test_comments_and_links_that_came_and_went(owner: Client, world: World
     assert removed["edited"] == []
 
 
+async def test_links_that_another_issue_keeps_came_and_went(owner: Client) -> None:
+    """`blocks` is kept as the other's `blocked_by`, and yet is a link of both."""
+    one, other, third = [
+        (await owner.post("issues", {"title": title})).json["id"] for title in ("1", "2", "3")
+    ]
+
+    async def link(kind: str, target: str = other) -> tuple[str, int]:
+        body = {"link_type": kind, "target_id": target}
+        made = await owner.post(f"issues/{one}/links", body)
+        assert made.status == 201, made
+        return made.json["id"], int(made.headers["Ledger-Position"])
+
+    async def unlink(link_id: str) -> int:
+        gone = await owner.delete(f"issues/{one}/links/{link_id}")
+        return int(gone.headers["Ledger-Position"])
+
+    start = int((await owner.get("")).headers["Ledger-Position"])
+    blocks, blocked = await link("blocks")
+    passing, _ = await link("blocks", third)
+    passed = await unlink(passing)
+    after, followed = await link("duplicates")
+    gone = await unlink(blocks)
+
+    async def told(issue: str, query: str) -> tuple[list[str], list[str]]:
+        diff = (await owner.get(f"issues/{issue}/diff?{query}")).json
+        assert diff["is_complete"]
+        added, removed = ([x["link_id"] for x in diff["links"][n]] for n in ("added", "removed"))
+        return added, removed
+
+    for issue in (one, other):
+        assert await told(issue, f"from={start}&to={blocked}") == ([blocks], [])
+        assert await told(issue, f"from={start}&to={followed}") == ([blocks, after], [])
+        assert await told(issue, f"from={start}&to={gone}") == ([after], [])
+        assert await told(issue, f"from={blocked}&to={gone}") == ([after], [blocks])
+    assert await told(third, f"from={start}&to={passed}") == ([], [])
+    assert await told(third, f"from={start}&to={passed - 1}") == ([passing], [])
+    diff = (await owner.get(f"issues/{one}/diff?to={blocked}")).json
+    (shown,) = diff["links"]["added"]
+    ends = shown["issue_id"], shown["link_type"], shown["target_id"]
+    assert ends == (other, "blocked_by", one)
+
+
+@pytest.mark.parametrize("reached", [0, 1], ids=["nowhere", "at the beginning"])
+async def test_links_are_told_before_the_activity_has_them(
+    owner: Client, ledger: Ledger, company: str, reached: int
+) -> None:
+    """What the read model has not reached is in the log."""
+    one, other = [(await owner.post("issues", {"title": t})).json["id"] for t in ("1", "2")]
+    body = {"link_type": "blocks", "target_id": other}
+    made = await owner.post(f"issues/{one}/links", body)
+    head = int(made.headers["Ledger-Position"])
+    statement = links._SQL.to_issue
+    rows = await ledger.readers.fetch(statement, company, one, 0, head, reached, 100)
+    assert [row["type"] for row in rows] == ["issue.linked"]
+    for most, is_complete in ((head, True), (head - reached, True), (head - reached - 1, False)):
+        found = await ledger.readers.fetchval(
+            links._SQL.are_all_read, company, 0, head, reached, most
+        )
+        assert found == is_complete
+
+
+async def test_a_company_of_very_many_links_is_not_told_completely(
+    owner: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of so many events of links alone, the newest."""
+    one, *others = [(await owner.post("issues", {"title": t})).json["id"] for t in "1234"]
+    for other in others:
+        body = {"link_type": "blocks", "target_id": other}
+        made = await owner.post(f"issues/{one}/links", body)
+    assert (await owner.get("activity?limit=1")).status == 200  # It has reached the head.
+    monkeypatch.setattr(links, "MOST_EVENTS", 2)
+    diff = (await owner.get(f"issues/{one}/diff")).json
+    newest = [x["issue_id"] for x in diff["links"]["added"]]
+    assert (newest, diff["is_complete"]) == (others[1:], False)
+    assert made.json["id"] == diff["links"]["added"][-1]["link_id"]
+    monkeypatch.setattr(links, "MOST_EVENTS", 3)
+    assert (await owner.get(f"issues/{one}/diff")).json["is_complete"]
+
+
 async def test_a_long_difference_says_that_it_is_not_complete(
     owner: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,6 +489,51 @@ async def test_every_field_is_explained(owner: Client, world: World) -> None:
     assert types == ["issue.checked_out", "run.started"]
     counted = (await owner.get("explain?issue=her-1&field=comment_count")).json
     assert counted["event"]["data"] == {"comment_id": world["comment"], "body": "here comment"}
+
+
+@pytest.mark.parametrize("is_begun", [False, True], ids=["new", "worked on"])
+async def test_every_name_that_an_issue_shows_is_explained(
+    is_begun: bool, owner: Client, world: World, ledger: Ledger, company: str
+) -> None:
+    """With the value that it has there, whether it was ever set or not."""
+    new = issue_of(await submit(ledger, company, create("New")))
+    ref = "her-1" if is_begun else new.id
+    now = (await owner.get(f"issues/{ref}")).json
+    events = (await owner.get(f"events?issue_id={ref}&limit=200")).json["items"]
+    names = set(views.issue(new))
+    assert names < set(now)
+    for name in sorted(names):
+        reply = await owner.get(f"explain?issue={ref}&field={name}")
+        assert reply.status == 200, (name, reply)
+        why = reply.json
+        assert (why["field"], why["value"]) == (name, now[name])
+        assert why["event"] in events
+        if name in ("id", "identifier", "created_at", "created_by"):
+            assert (why["event"], why["former"]) == (events[0], None)
+        if name in ("version", "updated_at"):
+            assert why["event"] == events[-1]
+
+
+async def test_other_names_of_a_field_have_its_event(owner: Client, world: World) -> None:
+    """`label_ids` are the labels; `run_id` is the holder's, and stays when a lease is renewed."""
+    for name, field in (("label_ids", "labels"), ("run_id", "holder")):
+        found = (await owner.get(f"explain?issue=her-1&field={name}")).json
+        same = (await owner.get(f"explain?issue=her-1&field={field}")).json
+        assert found["event"] == same["event"]
+    labels = (await owner.get("explain?issue=her-1&field=label_ids")).json
+    assert labels["event"]["data"]["label_id"] == labels["value"][0] == world["label"]
+    run = (await owner.get("explain?issue=her-1&field=run_id")).json
+    assert (run["value"], run["former"]) == (world["run"], None)
+
+
+async def test_the_creation_is_found_however_far_back(
+    owner: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is where the stream begins, and not looked for."""
+    monkeypatch.setattr(explaining, "MOST_EVENTS", 1)
+    for name in ("id", "identifier", "created_at", "created_by"):
+        found = (await owner.get(f"explain?issue=her-1&field={name}")).json
+        assert found["event"]["type"] == "issue.created"
 
 
 async def test_a_value_of_then_is_explained(owner: Client) -> None:

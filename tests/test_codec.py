@@ -228,7 +228,7 @@ def test_equal_data_has_equal_bytes(data: dict[str, Json], random: Any) -> None:
 async def test_canonical_bytes_survive_postgres(database_url: str) -> None:
     """jsonb orders keys as it likes; what is hashed is made again from what it gives back."""
     written = _arbitrary_data()
-    connection = await connect(database_url)
+    connection = await connect(database_url, "ledger_owner")
     try:
         await connection.execute("CREATE TEMPORARY TABLE kept (place bigint, data jsonb)")
         await connection.execute(

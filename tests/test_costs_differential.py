@@ -290,7 +290,7 @@ def _filter(house: House, filters: Sequence[tuple[str, int]]) -> CostFilter:
             case "until":
                 given["until"] = date(2026, 1, 1) + timedelta(days=30 * (n % 4))
             case "agent":
-                given["agent_id"] = AGENTS[n % 2]
+                given["agent_ids"] = [AGENTS[n % 2]] if n % 3 else [*AGENTS]
             case "team":
                 given["team_id"] = house.teams[n % 2]
             case "project":

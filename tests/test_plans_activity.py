@@ -181,7 +181,7 @@ def _looked_at(scan: dict[str, Any]) -> float:
 async def _matching(filled: Filled, wanted: ActivityFilter, newest: bool) -> list[int]:
     """The positions of all that is wanted, found by looking at everything."""
     rows = await filled.connection.fetch(
-        _MATCHING, filled.company, wanted.issue_id, wanted.run_id, wanted.actor, wanted.project_id,
+        _MATCHING, filled.company, wanted.issue_id, wanted.run_id, wanted.actors, wanted.project_id,
         wanted.types, wanted.subject_types, wanted.first_at, wanted.last_at,
     )  # fmt: skip
     return sorted((row["position"] for row in rows), reverse=newest)
@@ -192,7 +192,7 @@ SELECT position FROM activity
 WHERE company_id = $1
   AND ($2::uuid IS NULL OR issue_id = $2)
   AND ($3::uuid IS NULL OR run_id = $3)
-  AND ($4::text IS NULL OR $4 IN (actor, on_behalf_of))
+  AND ($4::text[] IS NULL OR actor = ANY ($4) OR on_behalf_of = ANY ($4))
   AND ($5::uuid IS NULL OR $5 IN (project_id, former_project_id))
   AND ($6::text[] IS NULL OR type = ANY ($6))
   AND ($7::text[] IS NULL OR subject_type = ANY ($7))
@@ -207,7 +207,11 @@ async def test_page_after_page_finds_everything_once(filled: Filled) -> None:
     for given in (
         {"first_at": LONG_AGO + timedelta(hours=500), "last_at": _second(3000)},
         {"first_at": _second(39_000), "last_at": _second(46_000), "types": ["issue.edited"]},
-        {"actor": "user:boss", "subject_types": ["milestone"], "last_at": _second(3000)},
+        {
+            "actors": ["user:boss", "user:old"],
+            "subject_types": ["milestone"],
+            "last_at": _second(3000),
+        },
     ):
         wanted = ActivityFilter(**given, with_keys=True)
         for newest in (True, False):
@@ -230,11 +234,13 @@ FILTERS: dict[str, dict[str, Any]] = {
     "a run": {"run_id": "run"},
     "a project": {"project_id": "project"},
     "a project that was left": {"project_id": "former"},
-    "an actor": {"actor": "user:old"},
-    "a rare actor": {"actor": "user:rare"},
-    "an actor among many": {"actor": "agent:3"},
-    "somebody acted for": {"actor": "user:boss"},
-    "nobody": {"actor": "user:nobody"},
+    "an actor": {"actors": ["user:old"]},
+    "a rare actor": {"actors": ["user:rare"]},
+    "an actor among many": {"actors": ["agent:3"]},
+    "an actor of two names": {"actors": ["user:old", "agent:3"]},
+    "an actor of two names, one unused": {"actors": ["user:nobody", "user:old"]},
+    "somebody acted for": {"actors": ["user:boss"]},
+    "nobody": {"actors": ["user:nobody"]},
     "a type": {"types": ["issue.handed_off"]},
     "a rare type": {"types": ["issue.deleted"]},
     "two types, rare and common": {"types": ["issue.deleted", "issue.edited"]},
@@ -243,7 +249,11 @@ FILTERS: dict[str, dict[str, Any]] = {
     "up to a time in the past": {"last_at": _second(5000)},
     "since a time in the past": {"first_at": _second(5000)},
     "a time before the log": {"first_at": LONG_AGO, "last_at": LONG_AGO + timedelta(hours=30)},
-    "an actor in a time": {"actor": "agent:3", "first_at": _second(5000), "last_at": _second(6000)},
+    "an actor in a time": {
+        "actors": ["agent:3"],
+        "first_at": _second(5000),
+        "last_at": _second(6000),
+    },
 }
 
 

@@ -136,6 +136,8 @@ def _literal(value: Any) -> str:
             return "NULL"
         case bool() | int():
             return str(value)
+        case list():
+            return f"ARRAY[{', '.join(_literal(item) for item in value)}]"
     return f"'{value}'"
 
 
@@ -179,8 +181,8 @@ def costs_over(asking: Explaining) -> Costs:
 
 def wanted(filled: Filled, **given: Any) -> CostFilter:
     """A filter that names the issue and the run there is a little of."""
-    names = {"an issue": filled.issue, "a run": filled.run}
-    return CostFilter(**{key: names.get(value, value) for key, value in given.items()})
+    names = {"issue_id": filled.issue, "run_id": filled.run}
+    return CostFilter(**{key: names.get(key, value) for key, value in given.items()})
 
 
 def all_read(read: Sequence[Read]) -> Read:
@@ -193,8 +195,10 @@ PAGES: dict[str, tuple[dict[str, Any], int]] = {
     "everything": ({}, PAGE),
     "an issue": ({"issue_id": "an issue"}, 2 * PAGE),
     "a run": ({"run_id": "a run"}, 2 * PAGE),
-    "an agent": ({"agent_id": "agent-3"}, PAGE),
-    "an agent of long ago": ({"agent_id": "old"}, PAGE),
+    "an agent": ({"agent_ids": ["agent-3"]}, PAGE),
+    "an agent of long ago": ({"agent_ids": ["old"]}, PAGE),
+    "an agent of two names": ({"agent_ids": ["agent-3", "agent-4"]}, 2 * PAGE),
+    "one of long ago, of two names": ({"agent_ids": ["unused", "old"]}, PAGE),
     "a model": ({"model": "model-3"}, 10 * PAGE),
     "a run's of a model": ({"run_id": "a run", "model": "model-2"}, 2 * PAGE),
 }
@@ -217,7 +221,7 @@ async def test_a_page_is_read_along_an_index(
     read = all_read(asking.read)
     assert rows
     assert read.whole == ()
-    assert read.sorted <= PAGE
+    assert read.sorted <= PAGE * len(given.get("agent_ids", ["any"]))
     assert read.rows <= most
 
 

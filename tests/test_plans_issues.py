@@ -140,6 +140,7 @@ async def test_what_few_issues_have_is_found_by_it(full: Full, name: str, order:
     [
         IssueFilter(external_system="jira", external_id="77"),
         IssueFilter(assignee="agent:3", statuses=["backlog"], priorities=["high"]),
+        IssueFilter(assignee=["agent:3", "agent:9"]),
         IssueFilter(words=["seldom"]),
         IssueFilter(words=["every", "seldom word"], unsaid=["never"]),
         IssueFilter(created_since=datetime(2026, 1, 21, tzinfo=UTC)),
@@ -148,7 +149,9 @@ async def test_what_few_issues_have_is_found_by_it(full: Full, name: str, order:
         IssueFilter(assignee="none"),
         IssueFilter(parent_id="none"),
     ],
-    ids=["external", "assignee", "word", "words", "since", "until", "updated", "nobody", "top"],
+    ids=[
+        "external", "assignee", "names", "word", "words", "since", "until", "updated", "nobody", "top",
+    ],
 )
 async def test_other_filters_go_by_an_index(full: Full, wanted: IssueFilter) -> None:
     """No table is read whole for them, and little of it is read at all."""

@@ -30,6 +30,7 @@ from ledger.ids import new_id
 from tests.client import Client
 from tests.serving import Server
 from tests.streaming import children_of, reading
+from tests.writing import superuser
 
 _ROOT = Path(__file__).parents[1]
 _TAIL = [sys.executable, "-m", "api.cli", "tail"]
@@ -325,6 +326,37 @@ async def test_a_key_that_is_revoked_ends_it(owner: Client) -> None:
         assert said.splitlines()[-1].startswith("ledger: This API key is not known")
 
 
+async def test_a_log_that_was_restored_ends_it(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    """It has not what was printed already: to wait until it has would be to lose what comes."""
+    data_dir = tmp_path / "data"
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(Server(data_dir))
+        owner = await stack.enter_async_context(owner_in(data_dir, http, server.url))
+        backup = await head_of(owner)
+        await owner.post("issues", {"title": "lost"})
+        tail = await stack.enter_async_context(tailing(owner, "--after", "0", "--json"))
+        await tail.events(backup + 1)
+        await asyncio.to_thread(server.stop)
+        await _set_back(data_dir, owner.company, backup)
+        port = str(urlsplit(server.url).port)
+        await asyncio.to_thread(stack.enter_context, Server(data_dir, "--port", port))
+        assert await asyncio.wait_for(tail.process.wait(), 60) == 1
+        last = (await tail.said()).splitlines()[-1]
+        assert last.startswith(f"ledger: The log ends at position {backup}, before")
+
+
+async def _set_back(data_dir: Path, company: str, position: int) -> None:
+    """Makes a log end where it ended once, as a backup would."""
+    with postgres(data_dir) as database:
+        async with superuser(database) as connection:
+            await connection.execute(
+                "DELETE FROM events WHERE company_id = $1 AND position > $2", company, position
+            )
+            await connection.execute(
+                "UPDATE company_heads SET head = $2 WHERE company_id = $1", company, position
+            )
+
+
 async def test_what_cannot_work_is_one_clear_line(owner: Client) -> None:
     """Refused is 1, nobody there is 3, a wrong command line is 2."""
     company, server = ("--company", owner.company), ("--url", owner.base_url)
@@ -334,6 +366,7 @@ async def test_what_cannot_work_is_one_clear_line(owner: Client) -> None:
         (1, ("--company", new_id(), *server), key),
         (1, (*company, *server, "--issue", "NOPE-1"), key),
         (1, (*company, *server, "--type", "*"), key),
+        (1, (*company, *server, "--after", "1000000"), key),
         (3, (*company, "--url", "http://127.0.0.1:9"), key),
         (2, (*company, *server), None),
         (2, (*company, *server), "ldg_\u00e9"),

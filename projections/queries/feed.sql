@@ -14,7 +14,8 @@ SELECT * FROM (
       AND position <= $3
       AND ($6::uuid IS NULL OR stream_id = $6)
       AND ($7::uuid IS NULL OR run_id = $7 OR stream_id = $7 OR data ->> 'run_id' = $7::text)
-      AND ($8::text[] IS NULL OR on_behalf_of = ANY ($8) OR actor_type || ':' || actor_id = ANY ($8))
+      AND ($8::text[] IS NULL
+           OR on_behalf_of = ANY ($8) OR actor_type || ':' || actor_id = ANY ($8))
       AND ($9::text[] IS NULL OR type = ANY ($9) OR type LIKE ANY ($10::text[]))
       AND ($11 OR type NOT LIKE 'key.%')
       AND ($12::timestamptz IS NULL OR recorded_at >= $12)
@@ -56,7 +57,8 @@ SELECT * FROM (
       AND position <= $3
       AND stream_id = $6::uuid
       AND ($7::uuid IS NULL OR run_id = $7 OR stream_id = $7 OR data ->> 'run_id' = $7::text)
-      AND ($8::text[] IS NULL OR on_behalf_of = ANY ($8) OR actor_type || ':' || actor_id = ANY ($8))
+      AND ($8::text[] IS NULL
+           OR on_behalf_of = ANY ($8) OR actor_type || ':' || actor_id = ANY ($8))
       AND ($9::text[] IS NULL OR type = ANY ($9) OR type LIKE ANY ($10::text[]))
       AND ($11 OR type NOT LIKE 'key.%')
       AND ($12::timestamptz IS NULL OR recorded_at >= $12)

@@ -34,9 +34,7 @@ async def linkings_to(
 ) -> Linkings:
     """How other issues were linked to one, after a position and up to another one."""
     reached = await Freshness(pool).position(company_id, "activity")
-    rows = await pool.fetch(
-        _SQL.to_issue, company_id, issue_id, after, until, reached, MOST_EVENTS
-    )
+    rows = await pool.fetch(_SQL.to_issue, company_id, issue_id, after, until, reached, MOST_EVENTS)
     is_complete: bool = await pool.fetchval(
         _SQL.are_all_read, company_id, after, until, reached, MOST_EVENTS
     )

@@ -10,18 +10,20 @@ WHERE company_id = $1
       (
           SELECT a.position
           FROM activity AS a
-          WHERE a.company_id = $1 AND a.type = 'issue.linked'
-            AND a.position > $3 AND a.position <= least($4, $5::bigint)
-          ORDER BY a.position DESC
+          WHERE a.company_id = $1
+            AND (a.type, a.position) > ('issue.linked', $3)
+            AND (a.type, a.position) <= ('issue.linked', least($4, $5::bigint))
+          ORDER BY a.type DESC, a.position DESC
           LIMIT $6
       )
       UNION ALL
       (
           SELECT a.position
           FROM activity AS a
-          WHERE a.company_id = $1 AND a.type = 'issue.unlinked'
-            AND a.position > $3 AND a.position <= least($4, $5::bigint)
-          ORDER BY a.position DESC
+          WHERE a.company_id = $1
+            AND (a.type, a.position) > ('issue.unlinked', $3)
+            AND (a.type, a.position) <= ('issue.unlinked', least($4, $5::bigint))
+          ORDER BY a.type DESC, a.position DESC
           LIMIT $6
       )
       UNION ALL
@@ -40,15 +42,17 @@ ORDER BY position DESC;
 SELECT greatest($2, $4::bigint) >= $3 - $5::bigint
    AND NOT EXISTS (
        SELECT FROM activity
-       WHERE company_id = $1 AND type = 'issue.linked'
-         AND position > $2 AND position <= least($3, $4::bigint)
-       ORDER BY position DESC
+       WHERE company_id = $1
+         AND (type, position) > ('issue.linked', $2)
+         AND (type, position) <= ('issue.linked', least($3, $4::bigint))
+       ORDER BY type DESC, position DESC
        OFFSET $5 LIMIT 1
    )
    AND NOT EXISTS (
        SELECT FROM activity
-       WHERE company_id = $1 AND type = 'issue.unlinked'
-         AND position > $2 AND position <= least($3, $4::bigint)
-       ORDER BY position DESC
+       WHERE company_id = $1
+         AND (type, position) > ('issue.unlinked', $2)
+         AND (type, position) <= ('issue.unlinked', least($3, $4::bigint))
+       ORDER BY type DESC, position DESC
        OFFSET $5 LIMIT 1
    );
