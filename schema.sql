@@ -441,6 +441,7 @@ CREATE INDEX cost_entries_of_issue ON cost_entries (company_id, issue_id, positi
 CREATE INDEX cost_entries_of_run ON cost_entries (company_id, run_id, position);
 CREATE INDEX cost_entries_of_agent ON cost_entries (company_id, agent_id, position);
 CREATE INDEX cost_entries_of_day ON cost_entries (company_id, day, position);
+CREATE INDEX cost_entries_of_month ON cost_entries (company_id, month, position);
 
 -- Sums by all that is coarse: every coarser one is a sum of these. Those of an issue or of a run
 -- are sums of its entries.
@@ -548,6 +549,8 @@ CREATE INDEX issue_versions_at ON issue_versions (company_id, issue_id, at, posi
     WHERE timeline <> 'recorded';
 CREATE UNIQUE INDEX issue_versions_current ON issue_versions (company_id, issue_id)
     WHERE is_current;
+CREATE INDEX issue_versions_failed ON issue_versions (company_id, issue_id)
+    WHERE status IN ('failed', 'cancelled');
 CREATE INDEX issue_versions_changed ON issue_versions (company_id, position) WHERE is_current;
 CREATE INDEX issue_versions_created ON issue_versions (company_id, created_at, created_position)
     WHERE is_current; -- Those that are deleted were there then.

@@ -52,13 +52,18 @@ class KeyQuery(Wire):
     revoked: bool = False
 
 
-class MomentQuery(Wire):
-    """As of when a question is answered; now, unless said otherwise."""
+class PrefixQuery(Wire):
+    """How much of the log a question is answered from; all of it, unless said otherwise."""
 
     at: Moment | None = Field(None, description="as recorded by this time")
     at_position: Annotated[int, Field(ge=0, le=MAX_INT)] | None = Field(
         None, description="as of this position of the log"
     )
+
+
+class MomentQuery(PrefixQuery):
+    """As of when a question is answered; now, unless said otherwise."""
+
     occurred_at: Moment | None = Field(
         None, description="what had happened by this time, whenever it was recorded"
     )
@@ -160,11 +165,18 @@ class ActivityExportQuery(ActivityFilterQuery):
     )
 
 
+_COSTS_HAPPENED = (
+    "what had happened by this time, whenever it was recorded; a correction happens when it is "
+    "made, so before that the wrong amount stands here, while a day's sums of now are right"
+)
+
+
 class CostFilterQuery(MomentQuery):
     """Which costs. `since` and `until` are UTC days, both included; a correction is told of on the
     day of the report that it corrects.
     """
 
+    occurred_at: Moment | None = Field(None, description=_COSTS_HAPPENED)
     issue_id: Ref | None = None
     run_id: Id | None = None
     agent_id: Ref | None = None
@@ -206,9 +218,14 @@ class CostExportQuery(CostFilterQuery):
     )
 
 
-class FinishedCostsQuery(Wire):
-    """What issues cost that were finished, which is done or closed, in these UTC days."""
+class FinishedCostsQuery(MomentQuery):
+    """What issues cost that were finished, which is done or closed, in these UTC days.
 
+    As of a moment: those that were finished then, as they were then, and what was known of their
+    costs.
+    """
+
+    occurred_at: Moment | None = Field(None, description=_COSTS_HAPPENED)
     group_by: Literal["agent", "team", "project", "day", "month"] | None = Field(
         None, description="the agent is who worked on it last; day and month are of its finish"
     )
@@ -217,13 +234,14 @@ class FinishedCostsQuery(Wire):
     project_id: Ref | None = None
     since: Day | None = None
     until: Day | None = None
-    consistency: Consistency = "strong"
 
 
-class BudgetQuery(Wire):
-    """A calendar month, in UTC; this one, unless said otherwise."""
+class BudgetQuery(PrefixQuery):
+    """A calendar month, in UTC: what the limit was at a moment, and what was spent by then."""
 
-    month: Month | None = None
+    month: Month | None = Field(
+        None, description="this one, or that of the moment, unless said otherwise"
+    )
 
 
 class BudgetsQuery(PageQuery, BudgetQuery):

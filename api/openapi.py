@@ -34,8 +34,8 @@ _COMMAND_HEADERS = {
 }
 _STREAM_HEADERS = {
     "Last-Event-ID": (
-        "Where the reader of a stream goes on: the `id` that it got last. Wins over `after`, unless "
-        "it is empty.",
+        "Where the reader of a stream goes on: the `id` that it got last. Wins over `after`; an "
+        "empty one is none.",
         {"type": "string", "pattern": "^([0-9]{1,15})?$"},
     ),
 }
@@ -202,7 +202,7 @@ def _success(route: Route, names: dict[Any, str]) -> dict[str, Any]:
             "schema": {"type": "string"},
         }
     if route.exports_as:
-        kinds = {kind: {"schema": {}} for kind in route.exports_as}
+        kinds: dict[str, Any] = {kind: {"schema": {}} for kind in route.exports_as}
         return {"description": _EXPORT, "headers": headers, "content": kinds}
     if route.view is None:
         return {"description": "Done", "headers": headers}

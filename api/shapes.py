@@ -409,7 +409,9 @@ class FinishedCostView(View):
 
 
 class ListedBudgetView(View):
-    """What the company, or an agent, may spend in a month; the limit is the one of now."""
+    """What the company, or an agent, may spend in a month; the limit is the one of the moment that
+    is asked for, which is now, unless said otherwise.
+    """
 
     of: Literal["company", "agent"]
     agent_id: str | None

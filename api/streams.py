@@ -4,7 +4,8 @@ What a reader has not taken yet lies in the socket's buffers, which are small: t
 written when there is room. A reader that makes no room for a while is cut; it comes back and goes
 on where it was. So a slow reader costs little memory, for a short time, and no connection of the
 pool. Streams take turns at making what they write, so that a hundred that catch up leave room for
-everybody else, and no company has more than half of the places. When the process is to end, nobody is waited for.
+everybody else, and no company has more than half of the places. When the process is to end, nobody
+is waited for.
 """
 
 from __future__ import annotations

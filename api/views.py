@@ -244,6 +244,11 @@ def finished_cost(row: asyncpg.Record, group: str | None) -> Json:
     return {**of_group, **{key: row[key] for key, field in fields if field.is_required()}}
 
 
+def zeros(view: type[View]) -> Json:
+    """What a sum of nothing comes to; it is of no group."""
+    return {name: 0 for name, field in view.model_fields.items() if field.is_required()}
+
+
 def listed_budget(agent_id: str | None, limit: int | None, spent: int, month: str) -> Json:
     """A budget among those of a month: an agent's, or the company's."""
     of = "company" if agent_id is None else "agent"

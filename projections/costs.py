@@ -2,7 +2,8 @@
 
 A correction is an entry too, with the difference that it makes, on the day of the report that it
 corrects: so sums stay sums, of any part of the log as of all of it, and a day's are right once it
-is corrected. Whether a run's costs are rework is known only at its end (`rework.py`), which moves
+is corrected. The correction itself happens when it is made: by what had happened before that, the
+wrong amount stands. Whether a run's costs are rework is known only at its end (`rework.py`), which moves
 what it cost so far.
 
 The sums are by day, agent, team, project, provider and model; anything coarser is a sum of those,

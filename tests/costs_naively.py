@@ -144,11 +144,16 @@ def _first_of(day: date, interval: str) -> date:
 
 
 def finished(
-    log: Sequence[Recorded], key_of: Callable[[Mapping[str, Any]], Any]
+    log: Sequence[Recorded],
+    moment: Moment,
+    wanted: CostFilter,
+    key_of: Callable[[Mapping[str, Any]], Any],
 ) -> dict[Any, tuple[int, int, int, int, int]]:
-    """Of issues that are done or closed now: how many, and what they cost, by a group."""
+    """Of issues that were done or closed then: how many, and what they cost, by a group."""
     issues: dict[str, dict[str, Any]] = {}
     for r in log:
+        if not moment.has(r) or not (r.stream_id in issues or isinstance(r.event, e.IssueCreated)):
+            continue
         match r.event:
             case e.IssueCreated():
                 issues[r.stream_id] = {
@@ -164,17 +169,26 @@ def finished(
                 issues[r.stream_id]["agent"] = r.event.agent_id
         if hasattr(r.event, "to_status"):
             _finish(issues[r.stream_id], r.event.to_status, r)
-    moment = Moment(len(log))
     undone, costs = rework(log, moment), entries(log, moment)
     spent: dict[Any, list[tuple[int, int]]] = defaultdict(list)
     for issue_id, issue in issues.items():
-        if issue["day"] is not None:
+        if issue["day"] is not None and _is_wanted(issue, wanted):
             own = [one for one in costs if one.named["issue_id"] == issue_id]
             again = [one for one in own if one.named["run_id"] in undone]
             spent[key_of(issue)].append(
                 (sum(one.amounts[-1] for one in own), sum(one.amounts[-1] for one in again))
             )
     return {key: _told(pairs) for key, pairs in spent.items()}
+
+
+def _is_wanted(issue: Mapping[str, Any], wanted: CostFilter) -> bool:
+    return (
+        (wanted.agent_ids is None or issue["agent"] in wanted.agent_ids)
+        and wanted.team_id in (None, issue["team"])
+        and wanted.project_id in (None, issue["project"])
+        and (wanted.since is None or issue["day"] >= wanted.since)
+        and (wanted.until is None or issue["day"] <= wanted.until)
+    )
 
 
 def _finish(issue: dict[str, Any], status: str, r: Recorded) -> None:

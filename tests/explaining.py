@@ -119,7 +119,7 @@ def _asked(name: str, explained: str) -> Asked:
         rows=round(sum(_rows(node) for node in scans)),
         pages=plan["Shared Hit Blocks"] + plan["Shared Read Blocks"],
         read_whole=tuple(n["Relation Name"] for n in scans if n["Node Type"] == "Seq Scan"),
-        sorted=max((_taken_in(n) for n in nodes if n["Node Type"] == "Sort"), default=0),
+        sorted=round(max((_taken_in(n) for n in nodes if n["Node Type"] == "Sort"), default=0.0)),
         indexes=frozenset(n["Index Name"] for n in nodes if "Index Name" in n),
     )
 
@@ -130,8 +130,8 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(below)
 
 
-def _taken_in(sort: dict[str, Any]) -> int:
-    return max(round(below["Actual Rows"] * below["Actual Loops"]) for below in sort["Plans"])
+def _taken_in(sort: dict[str, Any]) -> float:
+    return max(float(below["Actual Rows"] * below["Actual Loops"]) for below in sort["Plans"])
 
 
 def _rows(scan: dict[str, Any]) -> float:

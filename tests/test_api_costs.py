@@ -146,7 +146,10 @@ async def test_sums_and_reports_are_as_they_were(owner: Client, world: World) ->
     assert listed.json["as_of_position"] == first
 
 
-@pytest.mark.parametrize("path", ["costs", "costs/sums", "costs/export"])
+@pytest.mark.parametrize(
+    "path",
+    ["costs", "costs/sums", "costs/export", "costs/finished", "costs/budgets", "budget"],
+)
 async def test_a_moment_that_is_none_is_a_422(owner: Client, path: str) -> None:
     """Two at once, or one that is still to come."""
     for query in ("at_position=999999", "at_position=1&at=2026-01-01T00:00:00Z", "at=yesterday"):
@@ -316,6 +319,46 @@ async def test_an_issue_that_is_reopened_is_not_finished(owner: Client, world: W
     by_project = {item["project_id"]: item for item in await finished(owner, "group_by=project")}
     assert by_project[world["project"]]["issues"] == 1
     assert by_project[world["project"]]["cost_micros"] == 10
+
+
+async def test_finished_issues_are_as_they_were(owner: Client, world: World) -> None:
+    """With the project, the costs and the rework of then, be they reopened or moved since."""
+    issue = await spend_and_finish(owner, world, 20, 30)
+    then = (await owner.get("costs?limit=1")).json
+    position, at = then["as_of_position"], then["items"][0]["at"]
+    here = {"project_id": world["project"], "issues": 1, "cost_micros": 50, "rework_micros": 20}
+    before = await finished(owner, f"group_by=project&at_position={position}")
+    assert [{name: item[name] for name in here} for item in before if item["project_id"]] == [here]
+
+    run = (await owner.get(f"issues/{issue}/runs?limit=1")).json["items"][0]["id"]
+    told = await owner.post(f"issues/{issue}/runs/{run}/costs", cost(cost_micros=400))
+    assert told.status == 201
+    assert (await owner.post(f"issues/{issue}/reopen", {})).status == 200
+    assert (await owner.patch(f"issues/{issue}", {"project_id": None})).status == 200
+    assert (
+        await owner.post(f"issues/{issue}/checkout", {"agent_id": world["agent"]})
+    ).status == 200
+
+    assert await finished(owner, f"group_by=project&at_position={position}") == before
+    reply = await owner.get(f"costs/finished?at_position={position}&project_id={world['project']}")
+    assert reply.json["as_of_position"] == int(reply.headers["Ledger-Position"]) == position
+    assert [item["issues"] for item in reply.json["items"]] == [1]
+    (by_now,) = await finished(owner, f"project_id={world['project']}")
+    assert by_now["issues"] == 0
+    for moment in (f"at={quoted(at)}", f"occurred_at={quoted(at)}"):
+        found = await finished(owner, f"group_by=agent&{moment}")
+        assert world["agent"] not in [item["agent_id"] for item in found]  # it was still at work
+
+
+@pytest.mark.parametrize("moment", ["", "&at_position=0", "&occurred_at=2001-01-01T00:00:00Z"])
+async def test_a_total_of_nothing_is_zero(owner: Client, world: World, moment: str) -> None:
+    """One row without a group; by a group, there is nothing to tell of."""
+    for path, groups in (("sums", "day"), ("finished", "day")):
+        nothing = f"costs/{path}?until=2001-01-01{moment}"
+        (row,) = (await owner.get(nothing)).json["items"]
+        assert set(row.values()) == {0}
+        assert row.keys() >= {"cost_micros", "rework_micros"}
+        assert (await owner.get(f"{nothing}&group_by={groups}")).json["items"] == []
 
 
 # ── budgets of a month ─────────────────────────────────────────────────────────────────

@@ -508,18 +508,24 @@ async def test_what_is_still_to_come_has_to_be_of_since_too(owner: Client) -> No
             await stream.events(1, seconds=1.5)
 
 
-async def test_a_long_issue_is_filtered_by_since(long: Client) -> None:
-    """Found by its stream, its events have to be recent enough as well."""
-    (issue,) = {
-        event["stream_id"]
-        for event in (await long.get("events?type=issue.created&limit=3")).json["items"][-1:]
-    }
-    events = (await long.get(f"events?issue_id={issue}")).json["items"]
-    since = quote(events[-1]["recorded_at"])
-    found = (await long.get(f"events?issue_id={issue}&since={since}")).json["items"]
-    assert positions(found) == positions(events[-1:])
-    wanted = feed.FeedFilter(since=datetime.fromisoformat(events[-1]["recorded_at"]))
-    assert wanted.arguments[-1] == wanted.since
+@pytest.mark.parametrize("window", [1, 10_000], ids=["by its stream", "along the log"])
+async def test_both_statements_of_an_issues_events_heed_since(
+    window: int, owner: Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever way they are found, none is from before, though they are after the position."""
+    monkeypatch.setattr(feed, "WINDOW", window)
+    issue = (await owner.post("issues", {"title": "one"})).json["id"]
+    for body in ("two", "three"):
+        await owner.post(f"issues/{issue}/comments", {"body": body})
+    events = (await owner.get(f"events?issue_id={issue}")).json["items"]
+    until = events[-1]["position"]
+    for event in events:
+        since = datetime.fromisoformat(event["recorded_at"])
+        wanted = feed.FeedFilter(issue_id=issue, since=since)
+        page = await feed.Feed(ledger.readers).page(owner.company, wanted, 0, until, 50)
+        assert [one.recorded.position for one in page.events] == [
+            e["position"] for e in events if datetime.fromisoformat(e["recorded_at"]) >= since
+        ]
 
 
 @pytest.mark.parametrize("place", ["after", "cursor", "Last-Event-ID"])

@@ -37,6 +37,7 @@ from projections.queries.costs import (
     is_fine,
 )
 from projections.queries.costs import Costs as Asking
+from projections.versions import Versions
 from tests import costs_naively as naively
 from tests.conftest import NewDatabase
 from tests.costs_naively import Moment
@@ -215,13 +216,15 @@ async def test_every_sum_is_what_the_log_says(new_database: NewDatabase) -> None
             await house.found()
             for what, at in history:
                 await house.takes(what, at)
-            while await step(connection, Costs(), house.company, limit=_next(pages)):
-                pass
+            for model in (Costs(), Versions()):
+                while await step(connection, model, house.company, limit=_next(pages)):
+                    pass
             recorded = await house.recorded()
             costs = Asking(ledger.readers)
             for question in [*asked, *_ALONE]:
                 await _sums_agree(costs, house, recorded, question)
-            await _finished_agree(costs, house, recorded)
+            for question in [*asked, _ALONE[0]]:
+                await _finished_agree(costs, house, recorded, question)
 
         @settings(
             max_examples=25,
@@ -323,7 +326,12 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | date) else str(value)
 
 
-async def _finished_agree(costs: Asking, house: House, recorded: list[Recorded]) -> None:
+async def _finished_agree(
+    costs: Asking, house: House, recorded: list[Recorded], question: Question
+) -> None:
+    head = len(recorded)
+    moment = Moment(min(question.position or head, head), question.occurred_at)
+    wanted = _filter(house, question.filters)
     for group in (None, *FINISHED_GROUPS):
 
         def key_of(issue: Any, group: str | None = group) -> str | None:
@@ -334,15 +342,54 @@ async def _finished_agree(costs: Asking, house: House, recorded: list[Recorded])
             found: str | None = issue[group]
             return found
 
-        rows = await costs.finished(house.company, CostFilter(), group, 10_000)
-        found = {
-            row["of_group"]: (
-                row["issues"], row["cost_micros"], row["mean_micros"], row["median_micros"],
-                row["rework_micros"],
+        expected = naively.finished(recorded, moment, wanted, key_of)
+        rows = await costs.finished_as_of(
+            house.company, wanted, group, 10_000, moment.position, moment.occurred_at
+        )
+        assert _finished_by_group(rows) == expected, (group, moment)
+        if moment == Moment(head):
+            rows = await costs.finished(house.company, wanted, group, 10_000)
+            assert _finished_by_group(rows) == expected, group
+
+
+def _finished_by_group(rows: Sequence[Any]) -> dict[Any, tuple[int, ...]]:
+    return {
+        row["of_group"]: (
+            row["issues"], row["cost_micros"], row["mean_micros"], row["median_micros"],
+            row["rework_micros"],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+async def test_what_failed_first_is_finished_when_it_is_closed(new_database: NewDatabase) -> None:
+    """As of any moment, as it is now: what ended badly had not been finished."""
+    url = await new_database()
+    connection = await connect(url)
+    async with open_ledger(url) as ledger:
+        house = House(ledger, await ledger.create_company("Acme"))
+        await house.found()
+        await house.takes(("create", 1, 1, False), TIMES[0])
+        await house.takes(("check out", 0, "one"), TIMES[0])
+        await house.takes(("end", 0, "fail for good"), TIMES[0])
+        await house.takes(("end", 0, "close"), None)
+        await house.takes(("check out", 0, "one"), None)  # There is no issue to be had.
+        recorded = await house.recorded()
+        closed = recorded[-1]
+        assert isinstance(closed.event, e.IssueClosed)
+        for model in (Costs(), Versions()):
+            await step(connection, model, house.company)
+        costs = Asking(ledger.readers)
+        moments = [Moment(closed.position), Moment(closed.position, closed.at)]
+        for moment in moments:
+            (row,) = await costs.finished_as_of(
+                house.company, CostFilter(), "day", 10, moment.position, moment.occurred_at
             )
-            for row in rows
-        }  # fmt: skip
-        assert found == naively.finished(recorded, key_of), group
+            assert row["of_group"] == closed.at.astimezone(UTC).date().isoformat()
+        assert not await costs.finished_as_of(
+            house.company, CostFilter(), "day", 10, closed.position - 1
+        )
+    await connection.close()
 
 
 async def test_the_histories_hold_what_they_are_about(new_database: NewDatabase) -> None:

@@ -43,5 +43,12 @@ async def test_the_docs_page_shows_every_operation_without_a_network(
     )
     async with asyncio.timeout(120):
         page, _ = await browser.communicate()
-    for text in (b"Issue ledger", b"Check out an issue to work on it", b"/v1/me"):
+    for text in (
+        b"Issue ledger",
+        b"Check out an issue to work on it",
+        b"/v1/me",
+        b"An agent, at three in the morning",
+        b"An auditor, with a lawyer beside them",
+        b"An analyst, with a deadline",
+    ):
         assert text in page.replace(b"<wbr>", b"").replace(b"\xe2\x80\x8b", b"")

@@ -27,12 +27,12 @@ import orjson
 import pytest
 from aiohttp import web
 
-from api import exporting
-from api.cloud_events import ENDED
 from api.context import begin, context_of
-from api.export_lines import NDJSON, as_csv, as_ndjson, last_csv, last_ndjson, unguarded
-from api.export_proof import NotWhole, verify_export
-from api.exporting import Line, Summary, stream
+from api.exports import streaming
+from api.exports.cloud_events import ENDED
+from api.exports.lines import NDJSON, as_csv, as_ndjson, last_csv, last_ndjson, unguarded
+from api.exports.proof import NotWhole, verify_export
+from api.exports.streaming import Line, Summary, stream
 from api.wiring import Ledger
 from ledger import commands as c
 from ledger.actors import Role
@@ -374,7 +374,7 @@ async def test_a_slow_client_is_waited_for_and_one_that_takes_nothing_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No more is made than what fits on the way; after a while the export is given up."""
-    monkeypatch.setattr(exporting, "STALLED_SECONDS", 1.0)
+    monkeypatch.setattr(streaming, "STALLED_SECONDS", 1.0)
     async with sending(float("inf")) as server:
         host, port = server.url.removeprefix("http://").rstrip("/").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=4096)

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 import pytest
 
-from api.export_lines import CSV_MARK
-from api.focus import COLUMNS, focus_row, usd
+from api.exports.focus import COLUMNS, focus_row, usd
+from api.exports.lines import CSV_MARK
 from api.wiring import Ledger
 from ledger import log
 from tests.client import Client

@@ -22,9 +22,9 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from api import parquet
 from api.demo import play
-from api.parquet import VIEWS, ExportRefused, export
+from api.exports import parquet
+from api.exports.parquet import VIEWS, ExportRefused, export
 from api.wiring import Ledger, open_ledger
 from ledger import log
 from tests.conftest import NewDatabase

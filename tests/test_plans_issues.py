@@ -129,7 +129,8 @@ RARE = ("team_id", "project_id", "goal_id", "milestone_id", "parent_id", "label_
 @pytest.mark.parametrize("name", RARE)
 async def test_what_few_issues_have_is_found_by_it(full: Full, name: str, order: Order) -> None:
     """Those few are read and put in order, and no others."""
-    asked = await full.page(IssueFilter(**{name: full.rare}), order)
+    wanted: dict[str, Any] = {name: full.rare}
+    asked = await full.page(IssueFilter(**wanted), order)
     assert asked.read_whole == ()
     assert asked.rows <= 4 * FEW
     assert asked.sorted <= FEW
@@ -150,7 +151,16 @@ async def test_what_few_issues_have_is_found_by_it(full: Full, name: str, order:
         IssueFilter(parent_id="none"),
     ],
     ids=[
-        "external", "assignee", "names", "word", "words", "since", "until", "updated", "nobody", "top",
+        "external",
+        "assignee",
+        "names",
+        "word",
+        "words",
+        "since",
+        "until",
+        "updated",
+        "nobody",
+        "top",
     ],
 )
 async def test_other_filters_go_by_an_index(full: Full, wanted: IssueFilter) -> None:

@@ -16,10 +16,10 @@ from api import requests, views
 from api.asking.activity import filter_of
 from api.asking.moment import moment_of
 from api.auth import Caller
-from api.cloud_events import cloud_event, ended
 from api.context import Api
-from api.export_lines import CSV, NDJSON, as_csv, as_ndjson, last_csv, last_ndjson, preferred
-from api.exporting import Line, Summary, stream
+from api.exports.cloud_events import cloud_event, ended
+from api.exports.lines import CSV, NDJSON, as_csv, as_ndjson, last_csv, last_ndjson, preferred
+from api.exports.streaming import Line, Summary, stream
 from api.shapes import ActivityView
 from ledger.codec import timestamp
 from projections.queries.activity import ActivityFilter, Row, Span

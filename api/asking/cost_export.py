@@ -19,9 +19,9 @@ from api.asking.costs import filter_of
 from api.asking.moment import Moment, moment_of
 from api.auth import Caller
 from api.context import Api
-from api.export_lines import CSV, NDJSON, as_csv, as_ndjson, last_csv, last_ndjson, preferred
-from api.exporting import Line, Summary, stream
-from api.focus import COLUMNS, VERSION, focus_row
+from api.exports.focus import COLUMNS, VERSION, focus_row
+from api.exports.lines import CSV, NDJSON, as_csv, as_ndjson, last_csv, last_ndjson, preferred
+from api.exports.streaming import Line, Summary, stream
 from ledger import log
 from ledger.codec import timestamp
 from ledger.facts import is_id

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from api import asked as a
-from api import requests, views
+from api import requests, shapes, views
 from api.answers import as_json, page, position_of
-from api.asking.moment import Moment, moment_of, reached_by
+from api.asking.moment import Moment, moment_of
 from api.asking.naming import issue_ever_named, listed_among, named_agents, named_entry
 from api.auth import Caller
 from api.context import Api
@@ -49,7 +49,10 @@ async def cost_sums(api: Api, request: web.Request) -> web.Response:
     moment = await moment_of(api, caller, asked, "costs")
     wanted = await filter_of(api, caller, asked)
     rows = await _sums(api, caller, asked, wanted, groups, moment)
-    return _all(rows, [views.cost_sum(row, groups) for row in rows], moment.position)
+    shown = [views.cost_sum(row, groups) for row in rows]
+    if not shown and not groups:
+        shown = [views.zeros(shapes.CostSumView)]
+    return _all(rows, shown, moment.position)
 
 
 async def _sums(
@@ -78,7 +81,7 @@ async def finished_costs(api: Api, request: web.Request) -> web.Response:
     """What finished issues cost: how many, in total, on average, in the middle, rework apart."""
     caller = await api.caller(request)
     asked = requests.query(request, a.FinishedCostsQuery)
-    as_of = await reached_by(api, caller, "costs", asked.consistency)
+    moment = await moment_of(api, caller, asked, "costs")
     wanted = CostFilter(
         agent_ids=await named_agents(api, caller, asked.agent_id),
         team_id=await named_entry(api, caller, "team", asked.team_id),
@@ -86,10 +89,24 @@ async def finished_costs(api: Api, request: web.Request) -> web.Response:
         since=asked.since,
         until=asked.until,
     )
-    rows = await api.queries.costs.finished(
-        caller.company_id, wanted, asked.group_by, MOST_SUMS + 1
+    rows = await _finished(api, caller, wanted, asked.group_by, moment)
+    shown = [views.finished_cost(row, asked.group_by) for row in rows]
+    if not shown and asked.group_by is None:
+        shown = [views.zeros(shapes.FinishedCostView)]
+    return _all(rows, shown, moment.position)
+
+
+async def _finished(
+    api: Api, caller: Caller, wanted: CostFilter, group: str | None, moment: Moment
+) -> list[Row]:
+    """Those of now are kept; of another moment, the issues of then are asked about their costs."""
+    costs, company_id, most = api.queries.costs, caller.company_id, MOST_SUMS + 1
+    if moment.is_now:
+        return await costs.finished(company_id, wanted, group, most)
+    await api.queries.freshness.wait_for(company_id, "versions", until=moment.position)
+    return await costs.finished_as_of(
+        company_id, wanted, group, most, moment.position, moment.occurred_at
     )
-    return _all(rows, [views.finished_cost(row, asked.group_by) for row in rows], as_of)
 
 
 async def filter_of(api: Api, caller: Caller, asked: a.CostFilterQuery) -> CostFilter:

@@ -49,7 +49,11 @@ async def _assignee(api: Api, caller: Caller, text: str | None) -> str | list[st
     if text == "none":
         return text
     names = await named_actors(api, caller, text, "/assignee")
-    return names[0] if names and len(names) == 1 else names
+    if names is None:
+        return None
+    first, *others = names  # Work is given to other names than an entry's id if they had a key.
+    names = [first, *await api.queries.things.with_keys(caller.company_id, others)]
+    return names[0] if len(names) == 1 else names
 
 
 def _terms(text: str | None) -> tuple[list[str] | None, list[str] | None]:

@@ -40,6 +40,19 @@ async def moment_of(api: Api, caller: Caller, asked: a.MomentQuery, model: str) 
     return Moment(reached, asked.occurred_at, is_now=asked.occurred_at is None)
 
 
+async def prefix_of(api: Api, caller: Caller, asked: a.PrefixQuery, *models: str) -> int | None:
+    """The length of the part of the log that is asked for, reached by the models; None for all.
+
+    Raises as `moment_of`.
+    """
+    _refuse_two_moments(asked)
+    position = await _prefix(api, caller, asked)
+    if position is not None:
+        for model in models:
+            await api.queries.freshness.wait_for(caller.company_id, model, until=position)
+    return position
+
+
 async def moment_in_log(api: Api, caller: Caller, asked: a.MomentQuery) -> Moment:
     """The moment that a query of the log itself asks for; nobody is waited for.
 
@@ -53,15 +66,14 @@ async def moment_in_log(api: Api, caller: Caller, asked: a.MomentQuery) -> Momen
     return Moment(head, asked.occurred_at, is_now=asked.occurred_at is None)
 
 
-def _refuse_two_moments(asked: a.MomentQuery) -> None:
-    given = [
-        name for name in ("at", "at_position", "occurred_at") if getattr(asked, name) is not None
-    ]
+def _refuse_two_moments(asked: a.PrefixQuery) -> None:
+    names = ("at", "at_position", "occurred_at")
+    given = [name for name in names if getattr(asked, name, None) is not None]
     if len(given) > 1:
         raise Invalid(f"Ask for one moment, not for {' and '.join(given)}.", pointer=f"/{given[1]}")
 
 
-async def _prefix(api: Api, caller: Caller, asked: a.MomentQuery) -> int | None:
+async def _prefix(api: Api, caller: Caller, asked: a.PrefixQuery) -> int | None:
     """The length of the part of the log that is asked for; None for all of it."""
     if asked.at is not None:
         return await log.position_at(api.queries.pool, caller.company_id, asked.at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -12,11 +11,10 @@ from aiohttp import web
 from api import asked as a
 from api import requests, views
 from api.answers import as_json, one, page, position_of
-from api.asking.naming import issue_of, key_reader, named_entry
+from api.asking.naming import issue_of, key_reader
 from api.context import Api
 from api.problems import Problem
 from api.wire import Nothing
-from ledger.facts import month_of
 from projections.comments import read_comment
 from projections.companies import read_company, read_key
 from projections.directory import read_entry
@@ -87,31 +85,6 @@ async def run(api: Api, request: web.Request) -> web.Response:
         caller.company_id, issue_id, request.match_info["run_id"].lower()
     )
     return one(request, row, _run)
-
-
-async def issue_budget(api: Api, request: web.Request) -> web.Response:
-    """What the runs of an issue may spend, and what they did."""
-    caller, issue_id = await issue_of(api, request)
-    row = await api.queries.things.issue_budget(caller.company_id, issue_id)
-    return one(request, row, lambda row: _budget(row, None), versioned=False)
-
-
-async def agent_budget(api: Api, request: web.Request) -> web.Response:
-    """What an agent may spend in a calendar month, and what it did."""
-    caller = await api.caller(request)
-    month = requests.query(request, a.BudgetQuery).month or _this_month()
-    agent_id = await named_entry(api, caller, "agent", requests.about(request)["agent_id"])
-    assert agent_id is not None
-    row = await api.queries.things.agent_budget(caller.company_id, agent_id, month)
-    return one(request, row, lambda row: _budget(row, month), versioned=False)
-
-
-async def company_budget(api: Api, request: web.Request) -> web.Response:
-    """What the company may spend in a calendar month, and what it did."""
-    caller = await api.caller(request)
-    month = requests.query(request, a.BudgetQuery).month or _this_month()
-    row = await api.queries.things.company_budget(caller.company_id, month)
-    return one(request, row, lambda row: _budget(row, month), versioned=False)
 
 
 async def keys(api: Api, request: web.Request) -> web.Response:
@@ -193,15 +166,6 @@ async def leases(api: Api, request: web.Request) -> web.Response:
 def _run(row: Row) -> dict[str, Any]:
     kept = row["checkpoint"]
     return {**views.run(read_run(row)), "checkpoint": None if kept is None else orjson.loads(kept)}
-
-
-def _budget(row: Row, month: str | None) -> dict[str, Any]:
-    shown = views.budget(row["limit_micros"], row["spent_micros"], month)
-    return {**shown, "as_of_position": row["as_of_position"]}
-
-
-def _this_month() -> str:
-    return month_of(datetime.now(UTC))
 
 
 def _comment(row: Row) -> dict[str, Any]:

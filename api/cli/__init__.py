@@ -20,9 +20,9 @@ import typer
 from api.analysts import AnalystRefused
 from api.cli import analysts, companies, exports, history, serving, tail
 from api.cli.options import Refusal
+from api.exports.parquet import ExportRefused
 from api.importing.report import ImportFailed
 from api.listener import PortTaken
-from api.parquet import ExportRefused
 from api.process import log_as_json
 from ledger.database import LOST, SchemaError
 from ledger.embedded_postgres import EmbeddedPostgresError

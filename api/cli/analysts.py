@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from api import analysts, parquet
+from api import analysts
+from api.exports import parquet
 from api.cli.options import (
     AsJson,
     CompanyOption,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.cli.options import AsJson, Refusal, tell
-from api.export_proof import NotWhole, verify_export
+from api.exports.proof import NotWhole, verify_export
 
 app = typer.Typer()
 

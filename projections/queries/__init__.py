@@ -11,6 +11,7 @@ import asyncpg
 
 from ledger.database import Pool
 from projections.queries.activity import Activity
+from projections.queries.budgets import Budgets
 from projections.queries.costs import Costs
 from projections.queries.feed import Feed
 from projections.queries.freshness import Freshness
@@ -29,5 +30,6 @@ class Queries:
         self.issues = Issues(pool)
         self.activity = Activity(pool)
         self.costs = Costs(pool)
+        self.budgets = Budgets(pool)
         self.feed = Feed(pool)
         self.freshness = Freshness(pool)

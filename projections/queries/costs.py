@@ -129,6 +129,22 @@ class Costs:
             *(wanted.team_id, wanted.project_id, limit),
         )
 
+    async def finished_as_of(
+        self,
+        company_id: str,
+        wanted: CostFilter,
+        group_by: str | None,
+        limit: int,
+        position: int,
+        occurred_at: datetime | None = None,
+    ) -> list[Row]:
+        """The same as of a position, or by what had happened by a time."""
+        return await self._pool.fetch(
+            _SQL.finished_as_of,
+            *(company_id, position, occurred_at, group_by, wanted.since, wanted.until),
+            *(wanted.agent_ids, wanted.team_id, wanted.project_id, limit),
+        )
+
     async def agent_budgets(self, company_id: str, month: str, after: str, limit: int) -> list[Row]:
         """Agents with a limit, or who spent anything in a month, by id after another one's."""
         return await self._pool.fetch(_SQL.agent_budgets, company_id, month, after, limit)

@@ -165,6 +165,141 @@ GROUP BY 1
 ORDER BY 1
 LIMIT $8;
 
+-- name: finished_as_of
+-- The same as of a position, or by what had happened by a time: issues that were finished then, with
+-- the team, the project and the agent of then, and their costs as they were known. Those that did
+-- not change since are as they are now. An issue is finished since it was completed, unless it had
+-- failed or been cancelled before: then its events say since when.
+WITH settled AS (
+    SELECT v.issue_id, v.version, v.team_id, v.project_id, v.completed_at
+    FROM issue_versions AS v
+    WHERE v.company_id = $1
+      AND v.is_current
+      AND v.position <= $2
+      AND v.status IN ('done', 'closed')
+      AND $3::timestamptz IS NULL
+    UNION ALL
+    SELECT v.issue_id, v.version, v.team_id, v.project_id, v.completed_at
+    FROM issue_versions AS now
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM issue_versions AS p
+        WHERE p.company_id = $1
+          AND p.issue_id = now.issue_id
+          AND p.position <= $2
+          AND p.timeline <> 'occurred'
+        ORDER BY p.position DESC
+        LIMIT 1
+    ) AS v
+    WHERE now.company_id = $1
+      AND now.is_current
+      AND now.position > $2
+      AND now.created_position <= $2
+      AND v.status IN ('done', 'closed')
+      AND $3::timestamptz IS NULL
+    UNION ALL
+    SELECT v.issue_id, now.version, v.team_id, v.project_id, v.completed_at
+    FROM issue_versions AS now
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM issue_versions AS p
+        WHERE p.company_id = $1
+          AND p.issue_id = now.issue_id
+          AND p.at <= $3
+          AND p.timeline <> 'recorded'
+        ORDER BY p.at DESC, p.position DESC
+        LIMIT 1
+    ) AS v
+    WHERE now.company_id = $1
+      AND now.is_current
+      AND v.status IN ('done', 'closed')
+      AND $3::timestamptz IS NOT NULL
+),
+ended AS (
+    SELECT s.issue_id, s.team_id, s.project_id, worked.agent_id,
+           (CASE WHEN EXISTS (
+                SELECT FROM issue_versions AS f
+                WHERE f.company_id = $1
+                  AND f.issue_id = s.issue_id
+                  AND f.status IN ('failed', 'cancelled')
+                  AND ($3::timestamptz IS NOT NULL OR f.completed_at = s.completed_at)
+            ) THEN (
+                SELECT coalesce(e.occurred_at, e.recorded_at)
+                FROM events AS e
+                WHERE e.company_id = $1
+                  AND e.stream_id = s.issue_id
+                  AND e.version <= s.version
+                  AND ($3::timestamptz IS NULL OR coalesce(e.occurred_at, e.recorded_at) <= $3)
+                  AND coalesce(e.data ->> 'to_status', e.data ->> 'status') IN ('done', 'closed')
+                  AND e.version > coalesce(
+                      (SELECT max(b.version)
+                       FROM events AS b
+                       WHERE b.company_id = $1
+                         AND b.stream_id = s.issue_id
+                         AND b.version <= s.version
+                         AND ($3::timestamptz IS NULL
+                              OR coalesce(b.occurred_at, b.recorded_at) <= $3)
+                         AND coalesce(b.data ->> 'to_status', b.data ->> 'status')
+                             NOT IN ('done', 'closed')),
+                      0
+                  )
+                ORDER BY e.version
+                LIMIT 1
+            ) ELSE s.completed_at END AT TIME ZONE 'UTC')::date AS finished_on
+    FROM settled AS s
+    LEFT JOIN LATERAL (
+        SELECT l.agent_id
+        FROM leases AS l
+        WHERE l.company_id = $1
+          AND l.issue_id = s.issue_id
+          AND l.fencing_token <= s.version
+          AND ($3::timestamptz IS NULL OR l.acquired_at <= $3)
+        ORDER BY l.fencing_token DESC
+        LIMIT 1
+    ) AS worked ON true
+),
+wanted AS MATERIALIZED (
+    SELECT *
+    FROM ended
+    WHERE finished_on >= coalesce($5::date, '-infinity')
+      AND finished_on <= coalesce($6::date, 'infinity')
+      AND ($7::text[] IS NULL OR agent_id = ANY ($7))
+      AND ($8::uuid IS NULL OR team_id = $8)
+      AND ($9::uuid IS NULL OR project_id = $9)
+)
+SELECT CASE $4 WHEN 'agent' THEN w.agent_id
+               WHEN 'team' THEN w.team_id::text
+               WHEN 'project' THEN w.project_id::text
+               WHEN 'day' THEN to_char(w.finished_on, 'YYYY-MM-DD')
+               WHEN 'month' THEN to_char(w.finished_on, 'YYYY-MM') END AS of_group,
+       count(*) AS issues,
+       sum(c.cost_micros)::bigint AS cost_micros,
+       sum(c.rework_micros)::bigint AS rework_micros,
+       floor(sum(c.cost_micros) / count(*))::bigint AS mean_micros,
+       floor(percentile_cont(0.5) WITHIN GROUP (ORDER BY c.cost_micros))::bigint
+           AS median_micros,
+       floor(sum(c.rework_micros) / count(*))::bigint AS mean_rework_micros,
+       $2::bigint AS as_of_position
+FROM wanted AS w
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.cost_micros), 0)::bigint AS cost_micros,
+           coalesce(sum(e.cost_micros) FILTER (WHERE r.run_id IS NOT NULL), 0)::bigint
+               AS rework_micros
+    FROM cost_entries AS e
+    LEFT JOIN cost_rework AS r
+      ON r.company_id = $1
+     AND r.run_id = e.run_id
+     AND r.position <= $2
+     AND ($3::timestamptz IS NULL OR r.at <= $3)
+    WHERE e.company_id = $1
+      AND e.issue_id = w.issue_id
+      AND e.position <= $2
+      AND ($3::timestamptz IS NULL OR e.at <= $3)
+) AS c
+GROUP BY 1
+ORDER BY 1
+LIMIT $10;
+
 -- name: agent_budgets
 -- Agents after one, by id, who have a limit or spent anything in the month: what they may spend in
 -- a month, and what they did in this one, by their id or under a key that is older than that.

@@ -36,8 +36,8 @@ class FeedFilter:
 
     Those of a run are those of its own stream, those that were done in it, and those that name it,
     such as the checkout that began it. An actor's are those that it did, under any of its names,
-    and those that were done on its behalf. A type ends in `.*` to mean all of a kind. `since` holds for what is still to come
-    too: it may be a time that no event has reached.
+    and those that were done on its behalf. A type ends in `.*` to mean all of a kind. `since` holds
+    for what is still to come too: it may be a time that no event has reached.
     """
 
     issue_id: str | None = None

@@ -85,6 +85,13 @@ class Things:
         rows = await self._pool.fetch(_SQL.sub_issue_counts, company_id, issue_id)
         return {row["status"]: row["issues"] for row in rows}
 
+    async def with_keys(self, company_id: str, actors: list[str]) -> list[str]:
+        """Of these actors, those that were ever given an API key."""
+        if not actors:
+            return []
+        rows = await self._pool.fetch(_SQL.with_keys, company_id, actors)
+        return [row["actor"] for row in rows]
+
     async def entries_by_id(self, company_id: str, entry_ids: list[str]) -> dict[str, Row]:
         """Entries of the directory by id, archived ones too."""
         rows = await self._pool.fetch(_SQL.entries_by_id, company_id, entry_ids)

@@ -224,3 +224,7 @@ GROUP BY status;
 SELECT *
 FROM directory
 WHERE company_id = $1 AND entry_id = ANY ($2::uuid[]);
+
+-- name: with_keys
+-- Of these actors, those that were ever given an API key.
+SELECT DISTINCT actor FROM api_keys WHERE company_id = $1 AND actor = ANY ($2::text[]);

@@ -19,7 +19,7 @@ from typing import Any
 
 import asyncpg
 
-from api.parquet_file import ParquetFile, Unwritable, schema_of
+from api.exports.parquet_file import ParquetFile, Unwritable, schema_of
 from api.wiring import FOLLOWING, Ledger
 from ledger import log
 from ledger.sql import beside

@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from api.exporting import Summary
+from api.exports.streaming import Summary
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv; charset=utf-8; header=present"

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from api.cloud_events import ENDED
-from api.export_lines import CSV_MARK
+from api.exports.cloud_events import ENDED
+from api.exports.lines import CSV_MARK
 
 
 class NotWhole(Exception):

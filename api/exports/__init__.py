@@ -1,0 +1,1 @@
+"""Files to take away: what they say, how they stream, and what proves them whole."""
