@@ -443,10 +443,12 @@ CREATE INDEX cost_entries_of_agent ON cost_entries (company_id, agent_id, positi
 CREATE INDEX cost_entries_of_day ON cost_entries (company_id, day, position);
 CREATE INDEX cost_entries_of_month ON cost_entries (company_id, month, position);
 
--- Sums by all that is coarse: every coarser one is a sum of these. Those of an issue or of a run
--- are sums of its entries.
+-- Sums by all that is coarse: of the whole company, by each of agent, team and project, and by all of
+-- them together; every coarser one is a sum of one of these. Those of an issue or of a run are sums of
+-- its entries.
 CREATE TABLE cost_sums (
     company_id    uuid NOT NULL,
+    level         text NOT NULL,      -- company, agent, team, project, or each; '' in what it is not by
     day           date NOT NULL,
     agent_id      text NOT NULL,
     team          text NOT NULL,      -- a team's id, or '' for none
@@ -459,7 +461,7 @@ CREATE TABLE cost_sums (
     cached_tokens bigint NOT NULL,
     cost_micros   bigint NOT NULL,
     rework_micros bigint NOT NULL,    -- of these, what runs cost whose work must be done again
-    PRIMARY KEY (company_id, day, agent_id, team, project, provider, model)
+    PRIMARY KEY (company_id, level, day, agent_id, team, project, provider, model)
 );
 
 -- Runs whose work must be done again, since the event that said so.

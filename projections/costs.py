@@ -3,17 +3,18 @@
 A correction is an entry too, with the difference that it makes, on the day of the report that it
 corrects: so sums stay sums, of any part of the log as of all of it, and a day's are right once it
 is corrected. The correction itself happens when it is made: by what had happened before that, the
-wrong amount stands. Whether a run's costs are rework is known only at its end (`rework.py`), which moves
-what it cost so far.
+wrong amount stands. Whether a run's costs are rework is known only at its end (`rework.py`), which
+moves what it cost so far.
 
-The sums are by day, agent, team, project, provider and model; anything coarser is a sum of those,
-and what an issue or a run cost is a sum of its entries. They are added to, which is exact because
+The sums are by day, provider and model: of the whole company, by agent, by team, by project, and by
+all of those together, so that what is asked most is the sum of a few rows. What an issue or a run
+cost is a sum of its entries. The sums are added to, which is exact because
 a page of events moves the checkpoint in the same transaction, and so counts once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -36,6 +37,16 @@ class _Key(NamedTuple):
     project: str
     provider: str
     model: str
+
+
+_LEVELS: Mapping[str, Mapping[str, Any]] = {
+    "company": {"agent_id": "", "team": "", "project": ""},
+    "agent": {"team": "", "project": ""},
+    "team": {"agent_id": "", "project": ""},
+    "project": {"agent_id": "", "team": ""},
+    "each": {},
+}
+"""What sums are by, and so what of a key they are not by."""
 
 
 class _Part(NamedTuple):
@@ -152,13 +163,15 @@ def _part(r: Recorded, event: CostReported | CostCorrected, is_rework: bool) -> 
 
 
 def _summed(parts: Iterable[_Part]) -> list[tuple[Any, ...]]:
-    """One row a key: reports, tokens by kind, micro-dollars, and those of rework."""
-    sums: dict[_Key, list[int]] = {}
+    """One row a level and key: reports, tokens by kind, micro-dollars, and those of rework."""
+    sums: dict[tuple[str, _Key], list[int]] = {}
     for part in parts:
         amounts = part[2:]
-        before = sums.get(part.key, [0] * len(amounts))
-        sums[part.key] = [a + b for a, b in zip(before, amounts, strict=True)]
-    return [(*key, *amounts) for key, amounts in sums.items()]
+        for level, others in _LEVELS.items():
+            key = (level, part.key._replace(**others))
+            before = sums.get(key, [0] * len(amounts))
+            sums[key] = [a + b for a, b in zip(before, amounts, strict=True)]
+    return [(level, *key, *amounts) for (level, key), amounts in sums.items()]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

@@ -16,15 +16,15 @@ FROM unnest(
 -- name: add_sums
 -- Adds amounts to the sums.
 INSERT INTO cost_sums (
-    company_id, day, agent_id, team, project, provider, model,
+    company_id, level, day, agent_id, team, project, provider, model,
     reports, input_tokens, output_tokens, cached_tokens, cost_micros, rework_micros
 )
 SELECT $1, c.*
 FROM unnest(
-    $2::date[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[]
+    $2::text[], $3::date[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[]
 ) AS c
-ON CONFLICT (company_id, day, agent_id, team, project, provider, model) DO UPDATE SET
+ON CONFLICT (company_id, level, day, agent_id, team, project, provider, model) DO UPDATE SET
     reports = cost_sums.reports + excluded.reports,
     input_tokens = cost_sums.input_tokens + excluded.input_tokens,
     output_tokens = cost_sums.output_tokens + excluded.output_tokens,

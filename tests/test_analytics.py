@@ -204,7 +204,8 @@ async def test_rework_is_told_from_the_rest(own: Ledger, acme: str) -> None:
 
     async with superuser(own.url) as connection:
         expected = await connection.fetchval(
-            "SELECT sum(rework_micros) FROM cost_sums WHERE company_id = $1", acme
+            "SELECT sum(rework_micros) FROM cost_sums WHERE company_id = $1 AND level = 'company'",
+            acme,
         )
     assert sum(row["cost_micros"] for row in costs if row["is_rework"]) == expected > 0
 

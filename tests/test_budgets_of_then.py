@@ -114,7 +114,7 @@ async def test_a_list_of_then_goes_on_at_that_moment(owner: Client) -> None:
     all_of_them = (await owner.get("costs/budgets")).json
     path = f"costs/budgets?limit=2&at_position={all_of_them['as_of_position']}"
     items: list[Any] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         reply = await owner.get(f"{path}&cursor={cursor}" if cursor else path)
         items += reply.json["items"]

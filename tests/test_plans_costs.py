@@ -17,12 +17,15 @@ import pytest_asyncio
 
 from ledger.database import connect
 from ledger.ids import new_id
+from projections.queries.budgets import Budgets
 from projections.queries.costs import CostFilter, Costs
 from tests.conftest import NewDatabase
 from tests.writing import superuser
 
 ENTRIES = 20_000
 DAYS = 100
+ISSUES = 500
+STATES = 20
 PAGE = 51
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 PLANS = ["force_custom_plan", "force_generic_plan"]
@@ -58,6 +61,7 @@ async def filled(new_database: NewDatabase) -> AsyncIterator[Filled]:
             await connection.execute(_SUMS, company)
             await connection.execute(_REWORK, company)
             await connection.execute(_ISSUES, company, DAYS)
+            await connection.execute(_STATES, company, ISSUES, STATES, BEGAN)
             await connection.execute(_SPENDING, company)
         await connection.execute("VACUUM ANALYZE")
     reader = await connect(url)
@@ -73,7 +77,8 @@ _CHECKPOINT = "INSERT INTO checkpoints VALUES ($1, 'costs', $2, 0)"
 _ENTRIES = """
 INSERT INTO cost_entries
 SELECT $1::uuid, n, NULL, ($3::timestamptz + make_interval(days => n::int / 200))::date,
-       $3::timestamptz + make_interval(days => n::int / 200), $3::timestamptz, '2026-01',
+       $3::timestamptz + make_interval(days => n::int / 200), $3::timestamptz,
+       to_char($3::timestamptz + make_interval(days => n::int / 200), 'YYYY-MM'),
        CASE WHEN n % 2000 = 7 THEN $5::uuid ELSE md5((n % 4000)::text)::uuid END,
        CASE WHEN n % 1000 = 7 THEN $4::uuid ELSE md5((n % 2000)::text)::uuid END,
        CASE WHEN n < 50 THEN 'old' ELSE 'agent-' || n % 9 END,
@@ -84,11 +89,16 @@ FROM generate_series(1, $2::bigint) AS n
 """
 _SUMS = """
 INSERT INTO cost_sums
-SELECT $1::uuid, day, agent_id, coalesce(team_id::text, ''), coalesce(project_id::text, ''),
+SELECT $1::uuid, level, day,
+       CASE WHEN level IN ('agent', 'each') THEN agent_id ELSE '' END,
+       CASE WHEN level IN ('team', 'each') THEN coalesce(team_id::text, '') ELSE '' END,
+       CASE WHEN level IN ('project', 'each') THEN coalesce(project_id::text, '') ELSE '' END,
        provider, model, count(*), sum(input_tokens), sum(output_tokens), sum(cached_tokens),
        sum(cost_micros), 0
-FROM cost_entries WHERE company_id = $1 AND position % 10 = 0
-GROUP BY 1, 2, 3, 4, 5, 6, 7
+FROM cost_entries
+CROSS JOIN unnest(ARRAY['company', 'agent', 'team', 'project', 'each']) AS level
+WHERE company_id = $1 AND position % 10 = 0
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 _REWORK = """
 INSERT INTO cost_rework
@@ -101,6 +111,21 @@ INSERT INTO cost_issues
 SELECT $1::uuid, gen_random_uuid(), '', '', 'agent-' || n % 9, '',
        CASE WHEN n % 2 = 0 THEN date '2026-01-01' + (n % $2)::int END, n, 0
 FROM generate_series(1, 10000) AS n
+"""
+_STATES = """
+INSERT INTO issue_versions (
+    company_id, issue_id, position, timeline, at, told_until, is_current, version, identifier,
+    title, status, priority, run_count, label_ids, comment_count, completed_at, created_position,
+    created_at, created_by, updated_at
+)
+SELECT $1::uuid, md5(n::text)::uuid, n + v * $2, 'both', t.at, t.at, v = $3 - 1, v + 1, 'A-' || n,
+       'x', CASE WHEN v > 2 THEN 'done' ELSE 'todo' END, 'none', 1, '{}', 0,
+       CASE WHEN v > 2 THEN t.at END, n, t.at, 'user:x', t.at
+FROM generate_series(1, $2::bigint) AS n
+CROSS JOIN generate_series(0, $3::bigint - 1) AS v
+CROSS JOIN LATERAL (
+    SELECT $4::timestamptz + make_interval(days => n::int % 100) AS at
+) AS t
 """
 _SPENDING = """
 INSERT INTO spending
@@ -253,6 +278,21 @@ async def test_coarse_sums_read_no_report(
     assert read.rows <= 5 * 200 // 10 + 5
 
 
+@pytest.mark.parametrize(
+    ("groups", "most"),
+    [([], 25), (["day", "model"], 25), (["team"], 75), (["project"], 100), (["agent"], 225)],
+    ids=["total", "day and model", "team", "project", "agent"],
+)
+async def test_what_is_asked_most_is_the_sum_of_few_rows(
+    filled: Filled, asking: Explaining, groups: list[str], most: int
+) -> None:
+    """Five days of five models: a row each of the company's, three by team, four by project."""
+    first = date(2026, 2, 1)
+    of = CostFilter(since=first, until=first + timedelta(days=4))
+    assert await costs_over(asking).sums(filled.company, of, groups, 1000)
+    assert all_read(asking.read).rows <= most + 4
+
+
 async def test_sums_of_a_moment_read_a_range_of_entries(filled: Filled, asking: Explaining) -> None:
     """What is after the position, or on other days, is passed by."""
     costs = costs_over(asking)
@@ -279,6 +319,38 @@ async def test_finished_issues_are_found_by_day(filled: Filled, asking: Explaini
     assert sum(row["issues"] for row in rows) == 100
     assert set(read.whole) <= {"checkpoints"}
     assert read.rows <= 110
+
+
+@pytest.mark.parametrize("position", [ENTRIES, ISSUES * STATES // 2, None])
+async def test_finished_issues_of_then_are_found_by_issue(
+    filled: Filled, asking: Explaining, position: int | None
+) -> None:
+    """A state or two of each issue, of the many it was in; and the entries of those of the day."""
+    day = date(2026, 1, 11)
+    moment = BEGAN + timedelta(days=DAYS) if position is None else None
+    rows = await costs_over(asking).finished_as_of(
+        *(filled.company, CostFilter(since=day, until=day), "agent", 100),
+        *(position or ENTRIES, moment),
+    )
+    read = all_read(asking.read)
+    assert sum(row["issues"] for row in rows) == ISSUES // DAYS
+    assert set(read.whole) <= {"leases", "events"}  # There are none.
+    assert read.rows <= 3 * ISSUES + ISSUES // DAYS * 2 * ENTRIES // 2000
+
+
+async def test_budgets_of_then_are_read_of_the_month_or_the_agent(
+    filled: Filled, asking: Explaining
+) -> None:
+    """A month's entries up to the position, and no more of the log than a stream's end."""
+    pool: Any = asking
+    budgets = Budgets(pool)
+    rows = await budgets.of_agents(filled.company, "2026-01", 500, "", PAGE)
+    none = await budgets.of_agents(filled.company, "2025-12", ENTRIES, "", PAGE)
+    of_month, of_another = asking.read
+    assert (len(rows), none) == (10, [])
+    assert {*of_month.whole, *of_another.whole} <= {"directory", "events"}  # There are none.
+    assert of_month.rows <= 510
+    assert of_another.rows <= 10
 
 
 async def test_budgets_of_a_month_are_read_of_agents_alone(

@@ -434,7 +434,7 @@ async def assert_exact(own: Ledger, company: str) -> None:
     sums = await pool.fetch(
         "SELECT day, agent_id, team, project, provider, model, reports, input_tokens, "
         "output_tokens, cached_tokens, cost_micros, rework_micros "
-        "FROM cost_sums WHERE company_id = $1 ORDER BY 1, 2, 3, 4, 5, 6",
+        "FROM cost_sums WHERE company_id = $1 AND level = 'each' ORDER BY 1, 2, 3, 4, 5, 6",
         company,
     )
     assert sums == added_up

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -135,7 +135,7 @@ async def _month(api: Api, caller: Caller, asked: a.BudgetQuery, position: int |
     return month_of(await api.queries.budgets.recorded_at(caller.company_id, position) or now)
 
 
-def _shown(row: Mapping[str, Any], month: str | None) -> dict[str, Any]:
+def _shown(row: Row, month: str | None) -> dict[str, Any]:
     shown = views.budget(row["limit_micros"], row["spent_micros"], month)
     return {**shown, "as_of_position": row["as_of_position"]}
 

@@ -35,7 +35,7 @@ class Budgets:
 
     async def of_company(self, company_id: str, month: str, position: int) -> Row:
         """The company's limit, and what it had spent of a month."""
-        row = await self._pool.fetchrow(_SQL.of_company, company_id, month, position)
+        row: Row | None = await self._pool.fetchrow(_SQL.of_company, company_id, month, position)
         assert row is not None
         return row
 

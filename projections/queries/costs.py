@@ -97,6 +97,7 @@ class Costs:
             _SQL.coarse_sums,
             *(company_id, *groups, interval, wanted.since, wanted.until, wanted.agent_ids),
             *(wanted.team_id, wanted.project_id, wanted.provider, wanted.model, limit),
+            _level(wanted, group_by),
         )
 
     async def sums_as_of(
@@ -153,6 +154,17 @@ class Costs:
 def is_fine(wanted: CostFilter, group_by: Sequence[str]) -> bool:
     """Whether it takes the entries to tell, because sums are not kept by issue and run."""
     return bool(_FINE & {*group_by} or wanted.issue_id or wanted.run_id)
+
+
+def _level(wanted: CostFilter, group_by: Sequence[str]) -> str:
+    """Which sums have all that is asked: the fewest that do."""
+    asked = {
+        "agent": wanted.agent_ids is not None,
+        "team": wanted.team_id is not None,
+        "project": wanted.project_id is not None,
+    }
+    by = [name for name, is_filtered in asked.items() if is_filtered or name in group_by]
+    return {0: "company", 1: "".join(by)}.get(len(by), "each")
 
 
 def _named(wanted: CostFilter) -> tuple[Any, ...]:

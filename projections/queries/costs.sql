@@ -73,6 +73,7 @@ SELECT CASE WHEN $2 THEN date_trunc($8, day::timestamp)::date END AS day,
            AS as_of_position
 FROM cost_sums
 WHERE company_id = $1
+  AND level = $17
   AND day >= coalesce($9::date, '-infinity')
   AND day <= coalesce($10::date, 'infinity')
   AND ($11::text[] IS NULL OR agent_id = ANY ($11))
