@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from api import analysts
-from api.exports import parquet
 from api.cli.options import (
     AsJson,
     CompanyOption,
@@ -24,6 +23,7 @@ from api.cli.options import (
     tell,
     with_ledger,
 )
+from api.exports import parquet
 from api.wiring import Ledger
 
 role_app = typer.Typer(help="Logins for analysts: SQL on the views, read-only.",
