@@ -152,3 +152,31 @@ def counted(issues: Iterable[Json]) -> dict[str, int]:
 def _micros(moment: datetime) -> int:
     since = moment - datetime(1, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 10**6 + since.microseconds
+
+
+def bears_on(r: Recorded) -> str | None:
+    """The issue that an event bears on, if any."""
+    if r.event.type.startswith("issue."):
+        return r.stream_id
+    return getattr(r.event, "issue_id", None) if r.event.type.startswith("run.") else None
+
+
+def in_project(events: Iterable[Recorded], project_id: str) -> set[int]:
+    """The positions of what happened in a project: to its entry, and to what was in it then.
+
+    What moves an issue from one project to another happens in both.
+    """
+    project_of: dict[str, str | None] = {}
+    found = set()
+    for r in events:
+        issue_id = bears_on(r)
+        before = project_of.get(issue_id) if issue_id else None
+        match r.event:
+            case e.IssueCreated(project_id=after):
+                project_of[r.stream_id] = after
+            case e.IssueEdited(changes={"project_id": {"to": str() | None as after}}):
+                project_of[r.stream_id] = after
+        after = project_of.get(issue_id) if issue_id else None
+        if project_id in (before, after, r.stream_id):
+            found.add(r.position)
+    return found

@@ -16,10 +16,12 @@ import pytest
 
 from api.wiring import Ledger
 from ledger.codec import timestamp
+from ledger.events import Recorded
+from ledger.ids import new_id
 from ledger.workflow import PRIORITIES, STATUSES
 from tests.client import Client
 from tests.conftest import NewClient
-from tests.naive import Json, Naive, Then, counted
+from tests.naive import Json, Naive, Then, bears_on, counted, in_project
 from tests.past import BEGINNING, WORDS, Past
 from tests.writing import log_of, superuser
 
@@ -182,6 +184,49 @@ async def test_an_issue_equals_the_naive_reading_at_every_moment(make: Make, see
             assert reply.json == expected
             found += 1
     assert found > 20
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_activity_equals_the_naive_reading(make: Make, seed: int) -> None:
+    """Every filter, from either end, at every kind of moment, walked in pages of any size."""
+    world = await make(600 + seed)
+    naive, dice = await world.naive(), random.Random(f"activity {seed}")
+    events, past = naive.events, world.past
+    issue, agent = dice.choice(past.issues[:9]), f"agent:{dice.choice(past.ids['agent'])}"
+    project = dice.choice(past.ids["project"])
+    of_project = in_project(events, project)
+    since, until = sorted(dice.sample([r.at for r in events], 2))
+    runs = [r.stream_id for r in events if r.event.type == "run.started"] or [new_id()]
+    run = dice.choice(runs)
+    asked: list[tuple[str, Callable[[Recorded], bool]]] = [
+        ("", lambda r: True),
+        ("&actor=user:alice", lambda r: str(r.actor) == "user:alice"),
+        (f"&actor={agent}", lambda r: str(r.actor) == agent),
+        ("&type=issue.edited,issue.labelled", lambda r: r.event.type in _TWO),
+        ("&type=issue.*", lambda r: r.event.type.startswith("issue.")),
+        ("&subject_type=label", lambda r: getattr(r.event, "kind", None) == "label"),
+        (f"&run_id={run}", lambda r: run in (r.stream_id, getattr(r.event, "run_id", None))),
+        (f"&project_id={project}", lambda r: r.position in of_project),
+        (f"&since={timestamp(since)}&until={timestamp(until)}", lambda r: since <= r.at < until),
+        (
+            f"&project_id={project}&type=issue.*&since={timestamp(since)}",
+            lambda r: r.position in of_project and r.event.type[:6] == "issue." and r.at >= since,
+        ),
+    ]
+    if any(r.stream_id == issue for r in events):
+        asked.append((f"&issue_id={issue}", lambda r: bears_on(r) == issue))
+    for query, fits in asked:
+        for at, then in moments(past, events[-1].position, dice):
+            order = dice.choice(["newest", "oldest"])
+            path = f"activity?order={order}{query}{at}"
+            items, _ = await walked(world.client, path, dice.choice([2, 7, 200]))
+            expected = [r.position for r in events if then.holds(r) and fits(r)]
+            if order == "newest":
+                expected.reverse()
+            assert [item["position"] for item in items] == expected, path
+
+
+_TWO = ("issue.edited", "issue.labelled")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
