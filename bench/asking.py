@@ -29,6 +29,7 @@ from ledger import log
 from ledger.actors import Role
 from ledger.embedded_postgres import postgres
 from projections.projector import Projector
+from projections.queries import Queries
 
 Ask = Callable[[str], Awaitable[Any]]
 
@@ -61,6 +62,10 @@ async def _measure(url: str, turns: int) -> None:
             projector = Projector(ledger.readers, FOLLOWING)
             following = asyncio.create_task(projector.run())
             try:
+                for model in FOLLOWING:
+                    await Queries(ledger.readers).freshness.wait_for(
+                        largest.company_id, model.name, seconds=3600
+                    )
                 await _print(ledger, largest.company_id, http, root, turns)
             finally:
                 projector.stop()

@@ -71,7 +71,7 @@ async def company(ledger: Ledger) -> str:
 @pytest_asyncio.fixture(scope="session")
 async def projector(database_url: str) -> AsyncIterator[Projector]:
     """A projector that follows the shared database."""
-    pool = await reader_pool(database_url, 6)
+    pool = await reader_pool(database_url, len(FOLLOWING) + 2, synchronous_commit="off")
     following = Projector(pool, FOLLOWING)
     task = asyncio.create_task(following.run())
     yield following
