@@ -25,7 +25,9 @@ from ledger.database import install_schema, reader_pool
 from ledger.embedded_postgres import postgres
 from ledger.ids import new_id
 from projections.projector import Projector
+from projections.queries import Queries
 from tests.client import Client
+from tests.writing import eventually
 
 NewDatabase = Callable[[], Awaitable[str]]
 NewClient = Callable[..., Awaitable[Client]]
@@ -70,10 +72,16 @@ async def company(ledger: Ledger) -> str:
 
 @pytest_asyncio.fixture(scope="session")
 async def projector(database_url: str) -> AsyncIterator[Projector]:
-    """A projector that follows the shared database."""
+    """A projector that follows the shared database, once it has caught up with who was there."""
     pool = await reader_pool(database_url, len(FOLLOWING) + 2, synchronous_commit="off")
     following = Projector(pool, FOLLOWING)
     task = asyncio.create_task(following.run())
+
+    async def is_at_the_end() -> bool:
+        lags = await Queries(pool).freshness.lags([model.name for model in FOLLOWING])
+        return all(row["events_behind"] == 0 for row in lags)
+
+    await eventually(is_at_the_end, 120)
     yield following
     following.stop()
     await task
