@@ -188,7 +188,7 @@ async def test_whatever_is_asked_the_log_is_whole_and_everything_agrees_with_it(
         await rebuilt_equals_live(workers, shadow)
 
     try:
-        await for_all_scripts(law, examples=40, batches=15)
+        await for_all_scripts(law, examples=25, batches=15)
     finally:
         await shadow.close()
 

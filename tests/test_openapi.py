@@ -253,7 +253,7 @@ async def test_schemathesis_finds_nothing(
         "--header", f"Authorization: Bearer {owner.key}",
         "--checks", ",".join(CHECKS),
         "--phases", "examples,coverage,fuzzing,stateful",
-        "--max-examples", "6",
+        "--max-examples", "4",
         "--max-time", "60",
         "--seed", "1",
         "--continue-on-failure",
