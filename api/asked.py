@@ -65,7 +65,9 @@ class MomentQuery(PrefixQuery):
     """As of when a question is answered; now, unless said otherwise."""
 
     occurred_at: Moment | None = Field(
-        None, description="what had happened by this time, whenever it was recorded"
+        None,
+        description="what had happened by this time, whenever it was recorded: of all that is "
+        "recorded at each page, for it may be told late",
     )
     consistency: Consistency = Field(
         "strong", description="`eventual` does not wait for what was acknowledged just now"

@@ -29,7 +29,7 @@ from ledger.commands import Command
 from ledger.committer import Bounds
 from ledger.database import connect
 from ledger.errors import LedgerError
-from ledger.events import EVENT_TYPES, CostReported, Json
+from ledger.events import EVENT_TYPES, CostCorrected, CostReported, Json
 from ledger.facts import FactKey
 from ledger.ids import new_id
 from ledger.submission import Outcome, Provenance, Submission
@@ -40,6 +40,9 @@ from tests import arbitrary
 from tests.arbitrary import ELSEWHERE, KEYS, Batch, beginnings, endings
 from tests.conftest import NewDatabase
 from tests.scenario import alice, an_id, bob, coder
+
+# What failed is told, though its script is long.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 Answer: TypeAlias = Outcome | LedgerError
 Played: TypeAlias = list[Answer]
@@ -286,8 +289,11 @@ async def the_tables_are_what_the_log_says(workers: Workers) -> None:
     fold, spent = Fold(), 0
     for stored in await workers.recorded():
         fold.add(stored.recorded)
-        if isinstance(stored.recorded.event, CostReported):
-            spent += stored.recorded.event.cost_micros
+        match stored.recorded.event:
+            case CostReported(cost_micros=micros):
+                spent += micros
+            case CostCorrected(cost_micros=micros, from_cost_micros=before):
+                spent += micros - before
 
     connection = await connect(workers.url)
     try:
