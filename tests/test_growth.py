@@ -103,7 +103,10 @@ _COUNTS = """
 async def test_a_command_asks_as_much_in_a_full_company_as_in_a_new_one(
     name: str, both: Both, committer: Any
 ) -> None:
-    """The same statements, none of which reads more rows, or any table from end to end."""
+    """The same statements, none of which reads more rows, or any table from end to end.
+
+    Where rows are few they share pages; where there are many, each may have a page of its own.
+    """
     commands = COMMANDS[name]
     new, full = [
         await at_the_least(committer, place.house.company, commands(place))
@@ -113,7 +116,8 @@ async def test_a_command_asks_as_much_in_a_full_company_as_in_a_new_one(
     for before, after in zip(new, full, strict=True):
         assert after.read_whole == (), after
         assert after.rows <= before.rows + 10, (before, after)
-        assert after.pages <= 2 * before.pages + 20, (before, after)
+        scattered = max(before.pages, before.rows)
+        assert after.pages <= before.pages + scattered + 20, (before, after)
 
 
 @pytest.mark.parametrize("plans", ["force_generic_plan", "force_custom_plan"])
