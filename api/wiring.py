@@ -14,7 +14,7 @@ from ledger.actors import Actor, Role
 from ledger.batch import InlineModel
 from ledger.commands import Command, CreateCompany, CreateKey
 from ledger.committer import Bounds, Committer
-from ledger.database import Pool, committer_pool, reader_pool
+from ledger.database import Pool, committer_pool, hint_pool, reader_pool
 from ledger.ids import new_id, new_secret, prefix_of_name, sha256_hex
 from ledger.notify import Notifier
 from ledger.submission import Outcome, Provenance, Submission
@@ -117,12 +117,14 @@ async def open_ledger(
     """Opens the ledger of a database whose schema is installed; closing it drains."""
     read = await reader_pool(url, readers)
     write = await committer_pool(url, committers)
-    notifier = Notifier(read)
+    hints = await hint_pool(url)
+    notifier = Notifier(hints)
     committer = Committer(write, INLINE, bounds=bounds, on_commit=notifier.tell)
     try:
         yield Ledger(url, committer, read)
     finally:
         await committer.close()
         await notifier.close()
+        await hints.close()
         await write.close()
         await read.close()

@@ -16,17 +16,18 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
+import orjson
 from uuid_utils import uuid7
 
 from ledger.codec import data_hash, encode, leaf
 from ledger.commands import Command
-from ledger.database import Connection
+from ledger.database import Connection, as_bytea
 from ledger.decisions import Decision, decide, needs
 from ledger.errors import LedgerError, NotFound
 from ledger.events import Event, Recorded
 from ledger.facts import COMPANY, SURVEYS, FactKey, touched_by
 from ledger.known import Known, Missing
-from ledger.replies import Kept, keep_replies, kept_replies
+from ledger.replies import Asked, Kept, Replies, keep_replies, kept_replies
 from ledger.sql import beside
 from ledger.submission import Outcome, Provenance, Result, Submission, text_of
 
@@ -120,11 +121,20 @@ async def run_batch(
     models: Sequence[InlineModel],
 ) -> Batch:
     """Takes the lock, decides every submission in order, and writes what was accepted."""
-    batch = await _lock(connection, company_id, cache)
-    if batch is None:
+    asked = Asked.by(submissions)
+    row = await connection.fetchrow(_SQL.lock_head, company_id, *asked)
+    if row is None:
         gone = NotFound("There is no such company.")
         return _refused(company_id, gone, len(submissions))
-    replies = await kept_replies(connection, batch.company_id, submissions)
+    head = Head(row["head"], str(row["tip"]), row["epoch"])
+    if cache.head == head:
+        kept = row["kept"]
+    else:  # Somebody else has written: what was found before the lock may have changed since.
+        cache.clear()
+        kept = await kept_replies(connection, company_id, asked)
+    replies = Replies(kept)
+    known = Known(cache.facts, {}, row["now"])
+    batch = Batch(company_id, head.position, head.tip, head.epoch, known.now, known)
     commands = [command for submission in submissions for command in submission.commands]
     await load_needed(connection, company_id, models, commands, batch.known)
     for submission in submissions:
@@ -143,36 +153,9 @@ async def run_batch(
     return batch
 
 
-# ── lock ───────────────────────────────────────────────────────────────────────────────
-
-
-async def _lock(connection: Connection, company_id: str, cache: LaneCache) -> Batch | None:
-    row = await connection.fetchrow(_SQL.lock_head, company_id)
-    if row is None:
-        return None
-    head = Head(row["head"], str(row["tip"]), row["epoch"])
-    if cache.head != head:
-        cache.clear()
-    return Batch(
-        company_id=company_id,
-        head=head.position,
-        tip=head.tip,
-        epoch=head.epoch,
-        now=row["now"],
-        known=Known(cache.facts, {}, row["now"]),
-    )
-
-
 def _refused(company_id: str, error: LedgerError, count: int) -> Batch:
-    return Batch(
-        company_id=company_id,
-        head=0,
-        tip="",
-        epoch=-1,
-        now=datetime.min,
-        known=Known({}, {}),
-        answers=[error] * count,
-    )
+    known = Known({}, {})
+    return Batch(company_id, 0, "", -1, datetime.min, known, answers=[error] * count)
 
 
 # ── load ───────────────────────────────────────────────────────────────────────────────
@@ -349,45 +332,41 @@ async def _write(connection: Connection, batch: Batch, models: Sequence[InlineMo
     if batch.is_empty:
         return
     if batch.recorded:
-        await connection.execute(_SQL.insert_events, batch.company_id, *_columns(batch.recorded))
+        rows = [_row(recorded) for recorded in batch.recorded]
+        await connection.execute(_SQL.insert_events, batch.company_id, rows)
         for model in models:
             await model.save(connection, batch.company_id, batch.recorded, batch.known.staged)
-        batch.tip = str(uuid7())
-        await connection.execute(_SQL.move_head, batch.company_id, batch.head, batch.tip, batch.now)
+    # Be it replies alone: who found none of them before the lock sees by the tip to ask again.
+    batch.tip = str(uuid7())
+    await connection.execute(_SQL.move_head, batch.company_id, batch.head, batch.tip, batch.now)
     if batch.kept:
         await keep_replies(connection, batch.company_id, batch.kept, batch.now)
 
 
-def _columns(recorded: Sequence[Recorded]) -> list[list[Any]]:
-    """The events as columns, in the order of insert_events."""
-    salts = secrets.token_bytes(16 * len(recorded))
-    rows = []
-    for i, r in enumerate(recorded):
-        salt, data = salts[16 * i : 16 * i + 16], encode(r.event)
-        hashed = data_hash(salt, data)
-        rows.append(
-            (
-                r.position,
-                r.stream_id,
-                r.version,
-                r.event_id,
-                r.event.type,
-                r.event.schema_version,
-                r.actor.type,
-                r.actor.id,
-                str(r.on_behalf_of) if r.on_behalf_of else None,
-                r.key_id,
-                r.command_id,
-                r.correlation_id,
-                r.causation_id,
-                r.run_id,
-                r.recorded_at,
-                r.occurred_at,
-                r.via,
-                data.decode(),
-                salt,
-                hashed,
-                leaf(r, r.event.schema_version, hashed),
-            )
-        )
-    return [list(column) for column in zip(*rows, strict=True)]
+def _row(r: Recorded) -> dict[str, Any]:
+    """An event as insert_events takes it."""
+    salt, data = secrets.token_bytes(16), encode(r.event)
+    hashed = data_hash(salt, data)
+    return {
+        "position": r.position,
+        "stream_id": r.stream_id,
+        "version": r.version,
+        "event_id": r.event_id,
+        "type": r.event.type,
+        "schema_version": r.event.schema_version,
+        "actor_type": r.actor.type,
+        "actor_id": r.actor.id,
+        "on_behalf_of": str(r.on_behalf_of) if r.on_behalf_of else None,
+        "key_id": r.key_id,
+        "command_id": r.command_id,
+        "correlation_id": r.correlation_id,
+        "causation_id": r.causation_id,
+        "run_id": r.run_id,
+        "recorded_at": r.recorded_at,
+        "occurred_at": r.occurred_at,
+        "via": r.via,
+        "data": orjson.Fragment(data),
+        "salt": as_bytea(salt),
+        "data_hash": as_bytea(hashed),
+        "leaf": as_bytea(leaf(r, r.event.schema_version, hashed)),
+    }

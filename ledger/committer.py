@@ -86,6 +86,7 @@ class Committer:
         self._bounds = bounds or Bounds()
         self._on_commit = on_commit
         self._lanes: dict[str, _Lane] = {}
+        self._appended = 0
         self._closing = False
 
     async def open_company(self, company_id: str) -> None:
@@ -212,6 +213,7 @@ class Committer:
         finally:
             await self._give_back(connection)
         self._after_commit(lane, batch)
+        await self._plan_anew(len(batch.recorded))
         return batch.answers
 
     def _after_commit(self, lane: _Lane, batch: Batch) -> None:
@@ -223,6 +225,16 @@ class Committer:
         except Exception:
             lane.cache.clear()
             _LOG.exception("after_commit_failed", company_id=lane.company_id)
+
+    async def _plan_anew(self, appended: int) -> None:
+        """Opens new connections whenever this process has written twice as much as the last time.
+
+        Postgres plans a connection's statements in its first moments, and keeps to that until
+        somebody analyzes the tables. What was planned for ten rows is not for ten thousand.
+        """
+        before, self._appended = self._appended, self._appended + appended
+        if self._appended.bit_length() > max(before.bit_length(), 8):
+            await self._pool.expire_connections()
 
     async def _write(
         self, connection: Connection, lane: _Lane, submissions: list[Submission]

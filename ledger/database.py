@@ -62,6 +62,7 @@ async def reader_pool(url: str, size: int = 8, **settings: str) -> Pool:
         max_size=size,
         init=_speak_json,
         command_timeout=SILENCE_SECONDS,
+        reset=_nothing,  # Nothing here sets what outlives its transaction.
         server_settings=_settings("ledger_app", {"statement_timeout": "30s", **settings}),
     )
 
@@ -91,6 +92,11 @@ async def committer_pool(url: str, size: int = 8) -> Pool:
             },
         ),
     )
+
+
+async def hint_pool(url: str) -> Pool:
+    """A connection for hints, which may be lost: nobody waits for the disk for them."""
+    return await reader_pool(url, 1, synchronous_commit="off")
 
 
 async def install_schema(url: str) -> bool:
@@ -185,8 +191,16 @@ async def _speak_json(connection: Any) -> None:
     )
 
 
-def _as_text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _as_text(value: Any) -> str:
+    """JSON that is encoded already, or what is to be: a list of states, say, as rows."""
+    if isinstance(value, str):
+        return value
+    return (value if isinstance(value, bytes) else orjson.dumps(value)).decode()
+
+
+def as_bytea(value: bytes) -> str:
+    """Bytes as JSON can hold them and Postgres reads them."""
+    return "\\x" + value.hex()
 
 
 async def _nothing(connection: Any) -> None:

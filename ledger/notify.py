@@ -31,7 +31,7 @@ def hint_of(company_id: str) -> str:
 class Notifier:
     """Sends the companies whose logs grew, a few milliseconds after they did."""
 
-    def __init__(self, pool: Pool, pause_seconds: float = 0.005) -> None:
+    def __init__(self, pool: Pool, pause_seconds: float = 0.01) -> None:
         """`pause_seconds` is how long hints gather before they are sent."""
         self._pool = pool
         self._pause_seconds = pause_seconds

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import orjson
 from pydantic import ValidationError
 
-from ledger.database import Connection
+from ledger.database import Connection, as_bytea
 from ledger.errors import IdempotencyKeyReused, IdempotencyReplyGone
 from ledger.sql import beside
 from ledger.submission import IdempotencyKey, Outcome, Submission
@@ -38,17 +39,25 @@ class _Used(NamedTuple):
 class Replies:
     """The keys that were used, before this batch and in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Sequence[Mapping[str, Any]]) -> None:
+        """`kept` are rows of idempotency_keys, as JSON has them."""
         self._by_key: dict[tuple[str, str], dict[int, _Used]] = {}
-
-    def put(self, actor: str, key: str, item: int, kept: _Used) -> None:
-        """Notes that a key was used."""
-        self._by_key.setdefault((actor, key), {})[item] = kept
+        for row in kept:
+            used = _Used(
+                bytes.fromhex(row["request_sha256"].removeprefix("\\x")),
+                _outcome_of(row["reply"]),
+                row["first_position"],
+                row["last_position"],
+            )
+            self._put(row["actor"], row["key"], row["item"], used)
 
     def add(self, key: IdempotencyKey, outcome: Outcome) -> None:
         """Notes that a key was used in this very batch."""
-        kept = _Used(key.request_sha256, outcome, outcome.position, outcome.position)
-        self.put(key.actor, key.key, key.item, kept)
+        used = _Used(key.request_sha256, outcome, outcome.position, outcome.position)
+        self._put(key.actor, key.key, key.item, used)
+
+    def _put(self, actor: str, key: str, item: int, used: _Used) -> None:
+        self._by_key.setdefault((actor, key), {})[item] = used
 
     def replay(self, key: IdempotencyKey | None) -> Outcome:
         """The first reply; KeyError if there was none, LedgerError if it cannot be given."""
@@ -70,23 +79,26 @@ class Replies:
         return Outcome(results=kept.outcome.results, position=kept.outcome.position, replayed=True)
 
 
+class Asked(NamedTuple):
+    """The keys that some submissions have, as the columns of a statement's parameters."""
+
+    actors: list[str]
+    keys: list[str]
+
+    @classmethod
+    def by(cls, submissions: Sequence[Submission]) -> Asked:
+        """Each key once."""
+        keys = {s.idempotency_key[:2] for s in submissions if s.idempotency_key}
+        return cls([actor for actor, _ in keys], [key for _, key in keys])
+
+
 async def kept_replies(
-    connection: Connection, company_id: str, submissions: Sequence[Submission]
-) -> Replies:
-    """The keys of these submissions that were used before, with what was answered."""
-    replies = Replies()
-    keys = {s.idempotency_key[:2] for s in submissions if s.idempotency_key}
-    if keys:
-        actors, names = zip(*keys, strict=True)
-        for row in await connection.fetch(_SQL.kept_replies, company_id, list(actors), list(names)):
-            outcome = _outcome_of(row["reply"])
-            replies.put(
-                row["actor"],
-                row["key"],
-                row["item"],
-                _Used(row["request_sha256"], outcome, row["first_position"], row["last_position"]),
-            )
-    return replies
+    connection: Connection, company_id: str, asked: Asked
+) -> list[Mapping[str, Any]]:
+    """What is kept of the keys that were used before."""
+    if not asked.keys:
+        return []
+    return [row[0] for row in await connection.fetch(_SQL.kept_replies, company_id, *asked)]
 
 
 def _outcome_of(reply: Mapping[str, Any] | None) -> Outcome | None:
@@ -101,15 +113,16 @@ async def keep_replies(
     connection: Connection, company_id: str, kept: Sequence[Kept], now: datetime
 ) -> None:
     """Writes down that these keys were used, by which events, and what was answered."""
-    await connection.execute(
-        _SQL.keep_replies,
-        company_id,
-        [one.key.actor for one in kept],
-        [one.key.key for one in kept],
-        [one.key.item for one in kept],
-        [one.key.request_sha256 for one in kept],
-        [one.first_position for one in kept],
-        [one.outcome.position for one in kept],
-        now,
-        [one.outcome.to_json().decode() for one in kept],
-    )
+    await connection.execute(_SQL.keep_replies, company_id, now, list(map(_row, kept)))
+
+
+def _row(kept: Kept) -> dict[str, Any]:
+    return {
+        "actor": kept.key.actor,
+        "key": kept.key.key,
+        "item": kept.key.item,
+        "request_sha256": as_bytea(kept.key.request_sha256),
+        "first_position": kept.first_position,
+        "last_position": kept.outcome.position,
+        "reply": orjson.Fragment(kept.outcome.to_json()),
+    }

@@ -11,13 +11,9 @@ from ledger.events import Recorded
 from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Comment
-from projections.rows import columns_of, reader
+from projections.rows import reader
 
 _SQL = beside(__file__)
-_FIELDS = (
-    "id", "issue_id", "author", "text_position", "text_sha256", "created_position", "created_at",
-    "edited_at", "deleted_at",
-)  # fmt: skip
 read_comment = reader(Comment, "comment_id")
 
 
@@ -52,6 +48,4 @@ class Comments:
             if isinstance(r.event, e.IssueCommented | e.CommentEdited)
         }
         bodies = [None if c.deleted_at else texts.get(c.id) for c in comments]
-        await connection.execute(
-            _SQL.save_comments, company_id, *columns_of(comments, _FIELDS), bodies
-        )
+        await connection.execute(_SQL.save_comments, company_id, comments, bodies)

@@ -10,20 +10,11 @@ from ledger.events import Recorded
 from ledger.facts import COMPANY, FactKey
 from ledger.sql import beside
 from ledger.state import Company, Key
-from projections.rows import columns_of, reader
+from projections.rows import reader
 
 _SQL = beside(__file__)
 read_company = reader(Company, "company_id")
 read_key = reader(Key, "key_id")
-
-_COMPANY_FIELDS = (
-    "version", "name", "workflow", "issue_prefix", "monthly_micros",
-    "created_position", "created_at", "created_by", "updated_at",
-)  # fmt: skip
-_KEY_FIELDS = (
-    "id", "version", "role", "actor", "name", "secret_sha256", "revoked_at",
-    "created_position", "created_at", "created_by", "updated_at",
-)  # fmt: skip
 
 
 class Companies:
@@ -56,7 +47,6 @@ class Companies:
     ) -> None:
         """Writes the company and the keys that changed."""
         if company := facts.get(COMPANY):
-            values = [column[0] for column in columns_of([company], _COMPANY_FIELDS)]
-            await connection.execute(_SQL.save_company, company_id, *values)
+            await connection.execute(_SQL.save_company, company_id, [company])
         if keys := [value for key, value in facts.items() if key[0] == "key"]:
-            await connection.execute(_SQL.save_keys, company_id, *columns_of(keys, _KEY_FIELDS))
+            await connection.execute(_SQL.save_keys, company_id, keys)

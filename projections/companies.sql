@@ -4,7 +4,14 @@ SELECT * FROM companies WHERE company_id = $1;
 
 -- name: keys
 -- API keys by id, revoked ones too.
-SELECT * FROM api_keys WHERE company_id = $1 AND key_id = ANY ($2::uuid[]);
+SELECT k.*
+FROM unnest($2::uuid[]) AS asked (key_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM api_keys AS k
+    WHERE k.company_id = $1
+      AND k.key_id = asked.key_id
+    OFFSET 0
+) AS k;
 
 -- name: actors
 -- Those of the actors who were ever given a key.
@@ -18,7 +25,11 @@ INSERT INTO companies (
     company_id, version, name, workflow, issue_prefix, monthly_micros,
     created_position, created_at, created_by, updated_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT $1, c.*
+FROM jsonb_to_recordset($2) AS c (
+    version bigint, name text, workflow text, issue_prefix text, monthly_micros bigint,
+    created_position bigint, created_at timestamptz, created_by text, updated_at timestamptz
+)
 ON CONFLICT (company_id) DO UPDATE SET
     version = excluded.version,
     name = excluded.name,
@@ -34,10 +45,11 @@ INSERT INTO api_keys (
     created_position, created_at, created_by, updated_at
 )
 SELECT $1, k.*
-FROM unnest(
-    $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
-    $9::bigint[], $10::timestamptz[], $11::text[], $12::timestamptz[]
-) AS k
+FROM jsonb_to_recordset($2) AS k (
+    id uuid, version bigint, role text, actor text, name text, secret_sha256 text,
+    revoked_at timestamptz, created_position bigint, created_at timestamptz, created_by text,
+    updated_at timestamptz
+)
 ON CONFLICT (company_id, key_id) DO UPDATE SET
     version = excluded.version,
     name = excluded.name,

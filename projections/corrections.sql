@@ -4,12 +4,20 @@ SELECT e.position, e.stream_id, e.type, e.schema_version, e.data, e.recorded_at,
        coalesce(e.occurred_at, e.recorded_at) AS at,
        c.input_tokens AS corrected_input, c.output_tokens AS corrected_output,
        c.cached_tokens AS corrected_cached, c.cost_micros AS corrected_micros
-FROM events AS e
-LEFT JOIN cost_corrections AS c ON c.company_id = $1 AND c.position = e.position
-WHERE e.company_id = $1
-  AND e.position = ANY ($2::bigint[])
-  AND e.type = 'run.cost_reported'
-  AND e.data IS NOT NULL;
+FROM unnest($2::bigint[]) AS asked (position)
+CROSS JOIN LATERAL (
+    SELECT * FROM events AS e
+    WHERE e.company_id = $1
+      AND e.position = asked.position
+      AND e.type = 'run.cost_reported'
+      AND e.data IS NOT NULL
+    OFFSET 0
+) AS e
+LEFT JOIN LATERAL (
+    SELECT * FROM cost_corrections AS c
+    WHERE c.company_id = $1 AND c.position = asked.position
+    OFFSET 0
+) AS c ON true;
 
 -- name: save_corrections
 -- What corrected reports come to now.

@@ -13,13 +13,9 @@ from ledger.events import Recorded
 from ledger.facts import FactKey, Prefix
 from ledger.sql import beside
 from ledger.state import Entry
-from projections.rows import columns_of, reader
+from projections.rows import reader
 
 _SQL = beside(__file__)
-_FIELDS = (
-    "id", "version", "kind", "name", "slug", "fields", "archived_at",
-    "created_position", "created_at", "created_by", "updated_at",
-)  # fmt: skip
 read_entry = reader(Entry, "entry_id")
 
 
@@ -57,11 +53,10 @@ class Directory:
         facts: Mapping[FactKey, Any],
     ) -> None:
         """Writes the entries and the counters that changed."""
-        if freed := _freed_slugs(recorded):
-            await connection.execute(_SQL.free_slugs, company_id, freed)
+        if freed := [(company_id, entry_id) for entry_id in _freed_slugs(recorded)]:
+            await connection.executemany(_SQL.free_slug, freed)
         if entries := [value for key, value in facts.items() if key[0] == "entry"]:
-            columns = columns_of(entries, _FIELDS)
-            await connection.execute(_SQL.save_entries, company_id, *columns)
+            await connection.execute(_SQL.save_entries, company_id, entries)
         if prefixes := [(key[1], value) for key, value in facts.items() if key[0] == "prefix"]:
             await connection.execute(
                 _SQL.save_prefixes,

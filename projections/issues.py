@@ -17,20 +17,9 @@ from ledger.events import Recorded
 from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Issue
-from projections.rows import columns_of, moment, reader, text_of
+from projections.rows import reader, text_of
 
 _SQL = beside(__file__)
-_FIELDS = (
-    "id", "version", "identifier", "title", "status", "priority", "assignee",
-    "holder_agent_id", "holder_run_id", "held_since", "lease_seconds", "lease_expires_at",
-    "fencing_token", "paused_at", "paused_run_id", "blocked_from", "run_count",
-    "per_task_micros", "team_id", "project_id", "goal_id",
-    "milestone_id", "parent_id", "label_ids", "due_at", "estimate", "sort_order",
-    "billing_code", "external_system", "external_id", "comment_count", "started_at",
-    "completed_at", "deleted_at", "description_position", "description_sha256",
-    "created_position", "created_at", "created_by", "updated_at",
-)  # fmt: skip
-_DUE_AT = _FIELDS.index("due_at")
 _read: Callable[[asyncpg.Record], Issue] = reader(Issue, "issue_id", {"due_at": "due_text"})
 
 
@@ -75,34 +64,21 @@ class Issues:
         issues: list[Issue] = [value for key, value in facts.items() if key[0] == "issue"]
         if not issues:
             return
-        first = recorded[0].position
+        if freed := [(company_id, issue_id) for issue_id in _freed_refs(recorded)]:
+            await connection.executemany(_SQL.free_external_ref, freed)
         texts = _descriptions(recorded)
-        new = [issue for issue in issues if issue.created_position >= first]
-        old = [issue for issue in issues if issue.created_position < first]
-        if freed := _freed_refs(recorded):
-            await connection.execute(_SQL.free_external_refs, company_id, freed)
-        if new:
-            described = [texts.get(issue.id) for issue in new]
-            await connection.execute(_SQL.insert_issues, company_id, *issue_columns(new), described)
-        if old:
-            await connection.execute(_SQL.update_issues, company_id, *issue_columns(old))
-        changed = [issue.id for issue in old if issue.id in texts]
+        described = [texts.get(issue.id) for issue in issues]
+        await connection.execute(_SQL.save_issues, company_id, issues, described)
+        first = recorded[0].position
+        changed = [i.id for i in issues if i.id in texts and i.created_position < first]
         if changed:
-            await connection.execute(
-                _SQL.update_descriptions, company_id, changed, [texts[i] for i in changed]
-            )
+            rows = [(company_id, issue_id, texts[issue_id]) for issue_id in changed]
+            await connection.executemany(_SQL.update_description, rows)
 
 
 def read_issue(row: asyncpg.Record) -> Issue:
     """The state that a row holds."""
     return _read({**row, "due_text": text_of(row["due_at"])})  # type: ignore[arg-type]
-
-
-def issue_columns(issues: Sequence[Issue]) -> list[list[Any]]:
-    """The fields of issues as columns of rows, the id first, without the description."""
-    columns = columns_of(issues, _FIELDS)
-    columns[_DUE_AT] = [moment(text) for text in columns[_DUE_AT]]
-    return columns
 
 
 def _freed_refs(recorded: Sequence[Recorded]) -> list[str]:

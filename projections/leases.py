@@ -15,13 +15,9 @@ from ledger.events import Recorded
 from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Lease
-from projections.rows import columns_of, reader
+from projections.rows import reader
 
 _SQL = beside(__file__)
-_FIELDS = (
-    "issue_id", "fencing_token", "run_id", "agent_id", "lease_seconds", "acquired_at",
-    "expires_at", "ended_at", "ended_by",
-)  # fmt: skip
 CANDIDATES = 32
 """How many issues an agent is offered at a time."""
 
@@ -69,4 +65,4 @@ class Leases:
     ) -> None:
         """Writes the leases that began, were renewed, or ended."""
         if leases := [value for key, value in facts.items() if key[0] == "lease"]:
-            await connection.execute(_SQL.save_leases, company_id, *columns_of(leases, _FIELDS))
+            await connection.execute(_SQL.save_leases, company_id, leases)

@@ -5,10 +5,10 @@ INSERT INTO leases (
     expires_at, ended_at, ended_by
 )
 SELECT $1, l.*
-FROM unnest(
-    $2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::integer[], $7::timestamptz[],
-    $8::timestamptz[], $9::timestamptz[], $10::text[]
-) AS l
+FROM jsonb_to_recordset($2) AS l (
+    issue_id uuid, fencing_token bigint, run_id uuid, agent_id text, lease_seconds integer,
+    acquired_at timestamptz, expires_at timestamptz, ended_at timestamptz, ended_by text
+)
 ON CONFLICT (company_id, issue_id, fencing_token) DO UPDATE SET
     lease_seconds = excluded.lease_seconds,
     expires_at = excluded.expires_at,
@@ -17,13 +17,17 @@ ON CONFLICT (company_id, issue_id, fencing_token) DO UPDATE SET
 
 -- name: workloads
 -- How many unfinished issues each of them is assigned.
-SELECT assignee, count(*) AS issues
-FROM issues
-WHERE company_id = $1
-  AND assignee = ANY ($2::text[])
-  AND status NOT IN ('done', 'closed', 'failed', 'cancelled')
-  AND deleted_at IS NULL
-GROUP BY assignee;
+SELECT i.assignee, count(*) AS issues
+FROM unnest($2::text[]) AS asked (assignee)
+CROSS JOIN LATERAL (
+    SELECT * FROM issues AS i
+    WHERE i.company_id = $1
+      AND i.assignee = asked.assignee
+      AND i.status NOT IN ('done', 'closed', 'failed', 'cancelled')
+      AND i.deleted_at IS NULL
+    OFFSET 0
+) AS i
+GROUP BY i.assignee;
 
 -- name: claimable
 -- For each agent, at most $4 issues that it might claim, by priority, then by age, but for those

@@ -12,18 +12,9 @@ from ledger.events import IssueUnlinked, Recorded
 from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Link
-from projections.rows import columns_of, reader
+from projections.rows import reader
 
 _SQL = beside(__file__)
-_FIELDS = (
-    "id",
-    "issue_id",
-    "link_type",
-    "target_id",
-    "created_position",
-    "created_at",
-    "created_by",
-)
 read_link = reader(Link, "link_id")
 
 
@@ -70,9 +61,10 @@ class Links:
         here = [link for key, link in facts.items() if key[0] == "link" and link is not None]
         gone = [r.event.link_id for r in recorded if isinstance(r.event, IssueUnlinked)]
         if gone:
-            await connection.execute(_SQL.delete_links, company_id, gone)
+            rows = [(company_id, link_id) for link_id in gone]
+            await connection.executemany(_SQL.delete_link, rows)
         if here:
-            await connection.execute(_SQL.insert_links, company_id, *columns_of(here, _FIELDS))
+            await connection.execute(_SQL.insert_links, company_id, here)
 
 
 def _ends(kind: str, rows: Sequence[asyncpg.Record]) -> dict[FactKey, Any]:

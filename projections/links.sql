@@ -1,20 +1,30 @@
 -- name: links
 -- Links by id.
-SELECT * FROM links WHERE company_id = $1 AND link_id = ANY ($2::uuid[]);
+SELECT l.*
+FROM unnest($2::uuid[]) AS asked (link_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM links AS l
+    WHERE l.company_id = $1
+      AND l.link_id = asked.link_id
+    OFFSET 0
+) AS l;
 
 -- name: relations
 -- The links that relate these issues in these ways.
 SELECT l.issue_id, l.link_type, l.target_id, l.link_id
 FROM unnest($2::uuid[], $3::text[], $4::uuid[]) AS asked (issue_id, link_type, target_id)
-JOIN links AS l
-  ON l.company_id = $1
- AND l.issue_id = asked.issue_id
- AND l.link_type = asked.link_type
- AND l.target_id = asked.target_id;
+CROSS JOIN LATERAL (
+    SELECT * FROM links AS l
+    WHERE l.company_id = $1
+      AND l.issue_id = asked.issue_id
+      AND l.link_type = asked.link_type
+      AND l.target_id = asked.target_id
+    OFFSET 0
+) AS l;
 
--- name: delete_links
--- Takes links away; one that came and went in a batch was never here.
-DELETE FROM links WHERE company_id = $1 AND link_id = ANY ($2::uuid[]);
+-- name: delete_link
+-- Takes a link away; one that came and went in a batch was never here.
+DELETE FROM links WHERE company_id = $1 AND link_id = $2;
 
 -- name: insert_links
 -- New links; a link never changes.
@@ -22,23 +32,36 @@ INSERT INTO links (
     company_id, link_id, issue_id, link_type, target_id, created_position, created_at, created_by
 )
 SELECT $1, l.*
-FROM unnest(
-    $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::timestamptz[], $8::text[]
-) AS l;
+FROM jsonb_to_recordset($2) AS l (
+    id uuid, issue_id uuid, link_type text, target_id uuid, created_position bigint,
+    created_at timestamptz, created_by text
+);
 
 -- name: blockers
 -- What each of these issues is blocked by, in the order in which it was linked.
-SELECT issue_id, array_agg(target_id ORDER BY created_position)
-FROM links
-WHERE company_id = $1 AND link_type = 'blocked_by' AND issue_id = ANY ($2::uuid[])
-GROUP BY issue_id;
+SELECT l.issue_id, array_agg(l.target_id ORDER BY l.created_position)
+FROM unnest($2::uuid[]) AS asked (issue_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM links AS l
+    WHERE l.company_id = $1
+      AND l.issue_id = asked.issue_id
+      AND l.link_type = 'blocked_by'
+    OFFSET 0
+) AS l
+GROUP BY l.issue_id;
 
 -- name: dependents
 -- What each of these issues blocks, in the order in which it was linked.
-SELECT target_id, array_agg(issue_id ORDER BY created_position)
-FROM links
-WHERE company_id = $1 AND link_type = 'blocked_by' AND target_id = ANY ($2::uuid[])
-GROUP BY target_id;
+SELECT l.target_id, array_agg(l.issue_id ORDER BY l.created_position)
+FROM unnest($2::uuid[]) AS asked (target_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM links AS l
+    WHERE l.company_id = $1
+      AND l.target_id = asked.target_id
+      AND l.link_type = 'blocked_by'
+    OFFSET 0
+) AS l
+GROUP BY l.target_id;
 
 -- name: blocking_graph
 -- Everything above these issues, as far as a decision would follow: what each is blocked by. Each

@@ -1,19 +1,19 @@
-"""Between states and rows: a state's fields are its row's columns.
+"""From rows to states: a state's fields are its row's columns.
 
 The one difference is the id, whose column says what it is an id of (`issue_id`), and times
-that events hold as text, which are timestamps in a row.
+that events hold as text, which are timestamps in a row. The other way, states are written as
+they are: many together are one JSON parameter, which their statement reads as rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from ledger.codec import timestamp
 
@@ -34,17 +34,6 @@ def reader(
     return read
 
 
-def columns_of(states: Iterable[Any], names: Sequence[str]) -> list[list[Any]]:
-    """The states' fields as columns, in the order of `names`; none gives empty columns."""
-    rows = [[_stored(getattr(state, name)) for name in names] for state in states]
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
-
-
-def moment(text: str | None) -> datetime | None:
-    """The time that an event holds as text."""
-    return None if text is None else datetime.fromisoformat(text)
-
-
 def text_of(moment: datetime | None) -> str | None:
     """The text in which events hold a time."""
     return None if moment is None else timestamp(moment)
@@ -56,15 +45,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_plain(item) for item in value)
     return value
-
-
-def _stored(value: Any) -> Any:
-    match value:
-        case str() | int() | None:
-            return value
-        case tuple():
-            return "{" + ",".join(value) + "}"
-        case dict():
-            return orjson.dumps(value).decode()
-        case _:
-            return value

@@ -13,16 +13,9 @@ from ledger.events import Recorded, RunCheckpointed
 from ledger.facts import FactKey
 from ledger.sql import beside
 from ledger.state import Run
-from projections.rows import columns_of, reader
+from projections.rows import reader
 
 _SQL = beside(__file__)
-_FIELDS = (
-    "id", "version", "issue_id", "agent_id", "paused_at", "ended_at", "exit_reason",
-    "exit_details", "progress_message", "progress_percent", "progressed_at",
-    "checkpoint_position", "checkpointed_at", "workspace_url", "input_tokens", "output_tokens",
-    "cached_tokens", "cost_micros", "created_position", "created_at", "created_by",
-    "updated_at",
-)  # fmt: skip
 read_run = reader(Run, "run_id")
 
 
@@ -49,13 +42,11 @@ class Runs:
     ) -> None:
         """Writes the runs that changed, and the checkpoints that they wrote."""
         if runs := [value for key, value in facts.items() if key[0] == "run"]:
-            await connection.execute(_SQL.save_runs, company_id, *columns_of(runs, _FIELDS))
+            await connection.execute(_SQL.save_runs, company_id, runs)
         checkpoints = {
-            r.stream_id: r.event.checkpoint
+            r.stream_id: (company_id, r.stream_id, r.event.checkpoint)
             for r in recorded
             if isinstance(r.event, RunCheckpointed)
         }
         if checkpoints:
-            await connection.execute(
-                _SQL.save_checkpoints, company_id, list(checkpoints), list(checkpoints.values())
-            )
+            await connection.executemany(_SQL.save_checkpoint, checkpoints.values())

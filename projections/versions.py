@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ledger import log
 from ledger.database import Connection
 from ledger.events import IssueCreated, Recorded
 from ledger.sql import beside
 from ledger.state import Issue, evolve
-from projections.issues import issue_columns, read_issue
+from projections.issues import read_issue
 
 _SQL = beside(__file__)
 
@@ -62,7 +62,9 @@ class Versions:
             if late := _late(told_until, events):
                 versions += await self._retold(connection, company_id, issue_id, late, recorded[-1])
         await connection.execute(_SQL.past_now, company_id, list(before))
-        await connection.execute(_SQL.insert_versions, company_id, *_columns(versions))
+        told = [{**v._asdict(), "issue": None} for v in versions]
+        issues = [v.issue for v in versions]
+        await connection.execute(_SQL.insert_versions, company_id, told, issues)
 
     async def _retold(
         self,
@@ -145,8 +147,3 @@ def _late(told_until: datetime, events: Sequence[Recorded]) -> Recorded | None:
 
 def _when(r: Recorded) -> tuple[datetime, int]:
     return r.at, r.position
-
-
-def _columns(versions: Sequence[Version]) -> list[list[Any]]:
-    own = [list(column) for column in zip(*(v[1:] for v in versions), strict=True)]
-    return [*own, *issue_columns([v.issue for v in versions])]

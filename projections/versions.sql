@@ -34,30 +34,21 @@ INSERT INTO issue_versions (
     completed_at, deleted_at, description_position, description_sha256, created_position,
     created_at, created_by, updated_at
 )
-SELECT $1,
-       v.position, v.at, v.told_until, v.timeline, v.is_current, v.issue_id, v.version,
-       v.identifier, v.title, v.status, v.priority, v.assignee, v.holder_agent_id,
-       v.holder_run_id, v.held_since, v.lease_seconds, v.lease_expires_at, v.fencing_token,
-       v.paused_at, v.paused_run_id, v.blocked_from, v.run_count, v.per_task_micros, v.team_id,
-       v.project_id, v.goal_id, v.milestone_id, v.parent_id, v.label_ids::uuid[], v.due_at,
-       v.estimate, v.sort_order, v.billing_code, v.external_system, v.external_id,
-       v.comment_count, v.started_at, v.completed_at, v.deleted_at, v.description_position,
-       v.description_sha256, v.created_position, v.created_at, v.created_by, v.updated_at
-FROM unnest(
-    $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::boolean[], $7::uuid[],
-    $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-    $15::uuid[], $16::timestamptz[], $17::integer[], $18::timestamptz[], $19::bigint[],
-    $20::timestamptz[], $21::uuid[], $22::text[], $23::bigint[], $24::bigint[], $25::uuid[],
-    $26::uuid[], $27::uuid[], $28::uuid[], $29::uuid[], $30::text[], $31::timestamptz[],
-    $32::bigint[], $33::text[], $34::text[], $35::text[], $36::text[], $37::bigint[],
-    $38::timestamptz[], $39::timestamptz[], $40::timestamptz[], $41::bigint[], $42::text[],
-    $43::bigint[], $44::timestamptz[], $45::text[], $46::timestamptz[]
-) AS v (
-    position, at, told_until, timeline, is_current, issue_id, version, identifier, title, status,
-    priority, assignee, holder_agent_id, holder_run_id, held_since, lease_seconds,
-    lease_expires_at, fencing_token, paused_at, paused_run_id, blocked_from, run_count,
-    per_task_micros, team_id, project_id, goal_id, milestone_id, parent_id, label_ids, due_at,
-    estimate, sort_order, billing_code, external_system, external_id, comment_count, started_at,
-    completed_at, deleted_at, description_position, description_sha256, created_position,
-    created_at, created_by, updated_at
-);
+SELECT $1, v.*
+FROM ROWS FROM (
+    jsonb_to_recordset($2) AS (
+        position bigint, at timestamptz, told_until timestamptz, timeline text, is_current boolean
+    ),
+    jsonb_to_recordset($3) AS (
+        id uuid, version bigint, identifier text, title text, status text, priority text,
+        assignee text, holder_agent_id text, holder_run_id uuid, held_since timestamptz,
+        lease_seconds integer, lease_expires_at timestamptz, fencing_token bigint,
+        paused_at timestamptz, paused_run_id uuid, blocked_from text, run_count bigint,
+        per_task_micros bigint, team_id uuid, project_id uuid, goal_id uuid, milestone_id uuid,
+        parent_id uuid, label_ids uuid[], due_at timestamptz, estimate bigint, sort_order text,
+        billing_code text, external_system text, external_id text, comment_count bigint,
+        started_at timestamptz, completed_at timestamptz, deleted_at timestamptz,
+        description_position bigint, description_sha256 text, created_position bigint,
+        created_at timestamptz, created_by text, updated_at timestamptz
+    )
+) AS v;

@@ -7,7 +7,7 @@ once, takes that back, and then passes it on, so that the batch goes its way.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +58,11 @@ class Explaining:
         """No rows."""
         await self._explain(statement, *values)
         return await self._connection.execute(statement, *values)
+
+    async def executemany(self, statement: str, each: Iterable[Sequence[Any]]) -> None:
+        """No rows, once for each of the values."""
+        for values in each:
+            await self.execute(statement, *values)
 
     async def _explain(self, statement: str, *values: Any) -> None:
         async with undone(self._connection):
