@@ -677,6 +677,324 @@ $$;
 
 -- end questions
 
+-- ── the way in ─────────────────────────────────────────────────────────────────────────
+
+-- begin writing
+-- Rows of the inline read models as they now are, by table; each row has all its columns. What
+-- was let go of comes before what others may take, in one batch. Rows are found by their keys, one
+-- by one, whatever the planner believes of a table.
+CREATE OR REPLACE FUNCTION ledger.write_rows(company uuid, given jsonb)
+RETURNS void LANGUAGE plpgsql
+AS $$
+DECLARE
+    one jsonb;
+BEGIN
+    IF given ? 'companies' THEN
+        INSERT INTO companies (
+            company_id, version, name, workflow, issue_prefix, monthly_micros,
+            created_position, created_at, created_by, updated_at
+        )
+        SELECT company, c.*
+        FROM jsonb_to_recordset(given -> 'companies') AS c (
+            version bigint, name text, workflow text, issue_prefix text, monthly_micros bigint,
+            created_position bigint, created_at timestamptz, created_by text, updated_at timestamptz
+        )
+        ON CONFLICT (company_id) DO UPDATE SET
+            version = excluded.version,
+            name = excluded.name,
+            workflow = excluded.workflow,
+            issue_prefix = excluded.issue_prefix,
+            monthly_micros = excluded.monthly_micros,
+            updated_at = excluded.updated_at;
+    END IF;
+    IF given ? 'api_keys' THEN
+        INSERT INTO api_keys (
+            company_id, key_id, version, role, actor, name, secret_sha256, revoked_at,
+            created_position, created_at, created_by, updated_at
+        )
+        SELECT company, k.*
+        FROM jsonb_to_recordset(given -> 'api_keys') AS k (
+            id uuid, version bigint, role text, actor text, name text, secret_sha256 text,
+            revoked_at timestamptz, created_position bigint, created_at timestamptz, created_by text,
+            updated_at timestamptz
+        )
+        ON CONFLICT (company_id, key_id) DO UPDATE SET
+            version = excluded.version,
+            name = excluded.name,
+            revoked_at = excluded.revoked_at,
+            updated_at = excluded.updated_at;
+    END IF;
+    IF given ? 'freed_slugs' THEN
+        FOR one IN SELECT * FROM jsonb_array_elements(given -> 'freed_slugs') LOOP
+            UPDATE directory SET slug = entry_id::text
+            WHERE company_id = company AND entry_id = (one #>> '{}')::uuid;
+        END LOOP;
+    END IF;
+    IF given ? 'directory' THEN
+        INSERT INTO directory (
+            company_id, entry_id, version, kind, name, slug, fields, archived_at,
+            created_position, created_at, created_by, updated_at
+        )
+        SELECT company, e.*
+        FROM jsonb_to_recordset(given -> 'directory') AS e (
+            id uuid, version bigint, kind text, name text, slug text, fields jsonb,
+            archived_at timestamptz, created_position bigint, created_at timestamptz, created_by text,
+            updated_at timestamptz
+        )
+        ON CONFLICT (company_id, entry_id) DO UPDATE SET
+            version = excluded.version,
+            name = excluded.name,
+            slug = excluded.slug,
+            fields = excluded.fields,
+            archived_at = excluded.archived_at,
+            updated_at = excluded.updated_at;
+    END IF;
+    IF given ? 'issue_prefixes' THEN
+        INSERT INTO issue_prefixes (company_id, prefix, team_id, last_number)
+        SELECT company, p.prefix, p.team_id, p.last_number
+        FROM jsonb_to_recordset(given -> 'issue_prefixes') AS p (
+            prefix text, team_id uuid, last_number bigint
+        )
+        ON CONFLICT (company_id, prefix) DO UPDATE SET last_number = excluded.last_number;
+    END IF;
+    IF given ? 'freed_external_refs' THEN
+        FOR one IN SELECT * FROM jsonb_array_elements(given -> 'freed_external_refs') LOOP
+            UPDATE issues SET external_system = NULL, external_id = NULL
+            WHERE company_id = company AND issue_id = (one #>> '{}')::uuid;
+        END LOOP;
+    END IF;
+    IF given ? 'issues' THEN
+        INSERT INTO issues (
+            company_id, issue_id, version, identifier, title, status, priority, assignee,
+            holder_agent_id, holder_run_id, held_since, lease_seconds, lease_expires_at, fencing_token,
+            paused_at, paused_run_id, blocked_from, run_count, per_task_micros,
+            team_id, project_id, goal_id, milestone_id,
+            parent_id, label_ids, due_at, estimate, sort_order, billing_code,
+            external_system, external_id, comment_count, started_at, completed_at, deleted_at,
+            description_position, description_sha256,
+            created_position, created_at, created_by, updated_at, description
+        )
+        SELECT company, i.*
+        FROM ROWS FROM (
+            jsonb_to_recordset(given -> 'issues') AS (
+                id uuid, version bigint, identifier text, title text, status text, priority text,
+                assignee text, holder_agent_id text, holder_run_id uuid, held_since timestamptz,
+                lease_seconds integer, lease_expires_at timestamptz, fencing_token bigint,
+                paused_at timestamptz, paused_run_id uuid, blocked_from text, run_count bigint,
+                per_task_micros bigint, team_id uuid, project_id uuid, goal_id uuid, milestone_id uuid,
+                parent_id uuid, label_ids uuid[], due_at timestamptz, estimate bigint, sort_order text,
+                billing_code text, external_system text, external_id text, comment_count bigint,
+                started_at timestamptz, completed_at timestamptz, deleted_at timestamptz,
+                description_position bigint, description_sha256 text, created_position bigint,
+                created_at timestamptz, created_by text, updated_at timestamptz
+            ),
+            jsonb_array_elements_text(given -> 'descriptions')
+        ) AS i
+        ON CONFLICT (company_id, issue_id) DO UPDATE SET
+            version = excluded.version,
+            title = excluded.title,
+            status = excluded.status,
+            priority = excluded.priority,
+            assignee = excluded.assignee,
+            holder_agent_id = excluded.holder_agent_id,
+            holder_run_id = excluded.holder_run_id,
+            held_since = excluded.held_since,
+            lease_seconds = excluded.lease_seconds,
+            lease_expires_at = excluded.lease_expires_at,
+            fencing_token = excluded.fencing_token,
+            paused_at = excluded.paused_at,
+            paused_run_id = excluded.paused_run_id,
+            blocked_from = excluded.blocked_from,
+            run_count = excluded.run_count,
+            per_task_micros = excluded.per_task_micros,
+            team_id = excluded.team_id,
+            project_id = excluded.project_id,
+            goal_id = excluded.goal_id,
+            milestone_id = excluded.milestone_id,
+            parent_id = excluded.parent_id,
+            label_ids = excluded.label_ids,
+            due_at = excluded.due_at,
+            estimate = excluded.estimate,
+            sort_order = excluded.sort_order,
+            billing_code = excluded.billing_code,
+            external_system = excluded.external_system,
+            external_id = excluded.external_id,
+            comment_count = excluded.comment_count,
+            started_at = excluded.started_at,
+            completed_at = excluded.completed_at,
+            deleted_at = excluded.deleted_at,
+            description_position = excluded.description_position,
+            description_sha256 = excluded.description_sha256,
+            updated_at = excluded.updated_at;
+    END IF;
+    IF given ? 'changed_descriptions' THEN
+        FOR one IN SELECT * FROM jsonb_array_elements(given -> 'changed_descriptions') LOOP
+            UPDATE issues SET description = one ->> 'text'
+            WHERE company_id = company AND issue_id = (one ->> 'id')::uuid;
+        END LOOP;
+    END IF;
+    IF given ? 'comments' THEN
+        INSERT INTO comments (
+            company_id, comment_id, issue_id, author, text_position, text_sha256, created_position, created_at,
+            edited_at, deleted_at, body
+        )
+        SELECT company, c.*
+        FROM ROWS FROM (
+            jsonb_to_recordset(given -> 'comments') AS (
+                id uuid, issue_id uuid, author text, text_position bigint, text_sha256 text,
+                created_position bigint, created_at timestamptz, edited_at timestamptz,
+                deleted_at timestamptz
+            ),
+            jsonb_array_elements_text(given -> 'bodies')
+        ) AS c
+        ON CONFLICT (company_id, comment_id) DO UPDATE SET
+            text_position = excluded.text_position,
+            text_sha256 = excluded.text_sha256,
+            edited_at = excluded.edited_at,
+            deleted_at = excluded.deleted_at,
+            body = excluded.body;
+    END IF;
+    IF given ? 'gone_links' THEN
+        FOR one IN SELECT * FROM jsonb_array_elements(given -> 'gone_links') LOOP
+            DELETE FROM links WHERE company_id = company AND link_id = (one #>> '{}')::uuid;
+        END LOOP;
+    END IF;
+    IF given ? 'links' THEN
+        INSERT INTO links (
+            company_id, link_id, issue_id, link_type, target_id, created_position, created_at, created_by
+        )
+        SELECT company, l.*
+        FROM jsonb_to_recordset(given -> 'links') AS l (
+            id uuid, issue_id uuid, link_type text, target_id uuid, created_position bigint,
+            created_at timestamptz, created_by text
+        );
+    END IF;
+    IF given ? 'runs' THEN
+        INSERT INTO runs (
+            company_id, run_id, version, issue_id, agent_id, paused_at, ended_at, exit_reason,
+            exit_details, progress_message, progress_percent, progressed_at, checkpoint_position,
+            checkpointed_at, workspace_url, input_tokens, output_tokens, cached_tokens, cost_micros,
+            created_position, created_at, created_by, updated_at
+        )
+        SELECT company, r.*
+        FROM jsonb_to_recordset(given -> 'runs') AS r (
+            id uuid, version bigint, issue_id uuid, agent_id text, paused_at timestamptz,
+            ended_at timestamptz, exit_reason text, exit_details text, progress_message text,
+            progress_percent integer, progressed_at timestamptz, checkpoint_position bigint,
+            checkpointed_at timestamptz, workspace_url text, input_tokens bigint, output_tokens bigint,
+            cached_tokens bigint, cost_micros bigint, created_position bigint, created_at timestamptz,
+            created_by text, updated_at timestamptz
+        )
+        ON CONFLICT (company_id, run_id) DO UPDATE SET
+            version = excluded.version,
+            paused_at = excluded.paused_at,
+            ended_at = excluded.ended_at,
+            exit_reason = excluded.exit_reason,
+            exit_details = excluded.exit_details,
+            progress_message = excluded.progress_message,
+            progress_percent = excluded.progress_percent,
+            progressed_at = excluded.progressed_at,
+            checkpoint_position = excluded.checkpoint_position,
+            checkpointed_at = excluded.checkpointed_at,
+            workspace_url = excluded.workspace_url,
+            input_tokens = excluded.input_tokens,
+            output_tokens = excluded.output_tokens,
+            cached_tokens = excluded.cached_tokens,
+            cost_micros = excluded.cost_micros,
+            updated_at = excluded.updated_at;
+    END IF;
+    IF given ? 'run_checkpoints' THEN
+        FOR one IN SELECT * FROM jsonb_array_elements(given -> 'run_checkpoints') LOOP
+            UPDATE runs SET checkpoint = one ->> 'text'
+            WHERE company_id = company AND run_id = (one ->> 'id')::uuid;
+        END LOOP;
+    END IF;
+    IF given ? 'leases' THEN
+        INSERT INTO leases (
+            company_id, issue_id, fencing_token, run_id, agent_id, lease_seconds, acquired_at,
+            expires_at, ended_at, ended_by
+        )
+        SELECT company, l.*
+        FROM jsonb_to_recordset(given -> 'leases') AS l (
+            issue_id uuid, fencing_token bigint, run_id uuid, agent_id text, lease_seconds integer,
+            acquired_at timestamptz, expires_at timestamptz, ended_at timestamptz, ended_by text
+        )
+        ON CONFLICT (company_id, issue_id, fencing_token) DO UPDATE SET
+            lease_seconds = excluded.lease_seconds,
+            expires_at = excluded.expires_at,
+            ended_at = excluded.ended_at,
+            ended_by = excluded.ended_by;
+    END IF;
+    IF given ? 'spending' THEN
+        INSERT INTO spending (company_id, scope, scope_id, month, spent_micros)
+        SELECT company, s.*
+        FROM jsonb_to_recordset(given -> 'spending') AS s (
+            scope text, scope_id text, month text, spent_micros bigint
+        )
+        ON CONFLICT (company_id, scope, scope_id, month) DO UPDATE SET
+            spent_micros = excluded.spent_micros;
+    END IF;
+    IF given ? 'cost_corrections' THEN
+        INSERT INTO cost_corrections (
+            company_id, position, input_tokens, output_tokens, cached_tokens, cost_micros
+        )
+        SELECT company, c.*
+        FROM jsonb_to_recordset(given -> 'cost_corrections') AS c (
+            position bigint, input_tokens bigint, output_tokens bigint, cached_tokens bigint,
+            cost_micros bigint
+        )
+        ON CONFLICT (company_id, position) DO UPDATE SET
+            input_tokens = excluded.input_tokens,
+            output_tokens = excluded.output_tokens,
+            cached_tokens = excluded.cached_tokens,
+            cost_micros = excluded.cost_micros;
+    END IF;
+END;
+$$;
+
+-- A batch: its events, where the log ends now, what was answered under idempotency keys, and the
+-- rows of the read models. A position or a version that is there already is an error, never a
+-- change.
+CREATE OR REPLACE FUNCTION ledger.append(
+    company uuid, new_head bigint, new_tip uuid, at timestamptz,
+    recorded jsonb, replies jsonb, given jsonb
+)
+RETURNS void LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO events (
+        company_id, position, stream_id, version, event_id, type, schema_version,
+        actor_type, actor_id, on_behalf_of, key_id, command_id, correlation_id, causation_id,
+        run_id, recorded_at, occurred_at, via, data, salt, data_hash, leaf
+    )
+    SELECT company, e.*
+    FROM jsonb_to_recordset(recorded) AS e (
+        position bigint, stream_id uuid, version bigint, event_id uuid, type text,
+        schema_version integer, actor_type text, actor_id text, on_behalf_of text, key_id uuid,
+        command_id uuid, correlation_id text, causation_id text, run_id uuid,
+        recorded_at timestamptz, occurred_at timestamptz, via text, data jsonb, salt bytea,
+        data_hash bytea, leaf bytea
+    );
+
+    UPDATE company_heads SET head = new_head, tip = new_tip, last_at = at
+    WHERE company_id = company;
+
+    INSERT INTO idempotency_keys (
+        company_id, actor, key, item, request_sha256, first_position, last_position, recorded_at, reply
+    )
+    SELECT company, k.actor, k.key, k.item, k.request_sha256, k.first_position, k.last_position, at,
+           k.reply
+    FROM jsonb_to_recordset(replies) AS k (
+        actor text, key text, item integer, request_sha256 bytea, first_position bigint,
+        last_position bigint, reply jsonb
+    )
+    ON CONFLICT DO NOTHING;
+
+    PERFORM ledger.write_rows(company, given);
+END;
+$$;
+-- end writing
+
 -- ── who may do what ────────────────────────────────────────────────────────────────────
 
 GRANT USAGE ON SCHEMA ledger TO ledger_app;

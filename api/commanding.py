@@ -121,6 +121,7 @@ class Asked:
                     causation_id=self.context.trace.causation_id,
                 ),
                 idempotency_key=None if self.dry_run else key,
+                new_ids=frozenset(new_id for one in built for new_id in one.new_ids),
                 size_bytes=256 + size_bytes,
                 dry_run=self.dry_run,
             ),

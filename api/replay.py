@@ -18,9 +18,10 @@ from ledger.facts import FactKey, identifier, is_id
 from ledger.known import Known
 from ledger.sql import beside
 from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run
+from ledger.values import Value
 
 _SQL = beside(__file__)
-_KINDS = {
+_KINDS: dict[type[Value], str] = {
     Company: "company",
     Key: "key",
     Entry: "entry",

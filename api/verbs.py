@@ -6,8 +6,8 @@ command here. Ids of what a command makes are made here too, since the core make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from api import wire as w
@@ -27,7 +27,7 @@ B = TypeVar("B", bound=w.Wire)
 class Ask:
     """A request as a verb sees it: who, which version they saw, in which run, about what.
 
-    `fencing_token` is that of the lease under which they write.
+    `fencing_token` is that of the lease under which they write; `new_ids` are those made for it.
     """
 
     caller: Caller
@@ -35,6 +35,12 @@ class Ask:
     run_id: str | None
     fencing_token: int | None
     about: Mapping[str, str]
+    new_ids: list[str] = field(default_factory=list)
+
+    def new_id(self) -> str:
+        """An id for what the command makes."""
+        self.new_ids.append(new_id())
+        return self.new_ids[-1]
 
     @property
     def common(self) -> dict[str, Any]:
@@ -50,7 +56,7 @@ class Ask:
     @property
     def begins_run(self) -> dict[str, Any]:
         """What a command has that begins a run: the one that the request names, or a new one."""
-        return {**self.common, "in_run": None, "run_id": self.run_id or new_id()}
+        return {**self.common, "in_run": None, "run_id": self.run_id or self.new_id()}
 
     @property
     def on_run(self) -> dict[str, Any]:
@@ -72,10 +78,11 @@ class Ask:
 
 
 class Built(NamedTuple):
-    """A command, and what only this reply may show (a key's secret)."""
+    """A command, what only this reply may show (a key's secret), and the ids made for it."""
 
     command: c.Command
     shown_once: Mapping[str, str] = {}
+    new_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,8 @@ def _verb(
     def register(build: Callable[[Ask, B], c.Command | Built]) -> None:
         def built(ask: Ask, given: B) -> Built:
             made = build(ask, given)
-            return made if isinstance(made, Built) else Built(made)
+            command, shown_once, _ = made if isinstance(made, Built) else Built(made)
+            return Built(command, shown_once, ask.new_ids)
 
         VERBS[name] = Verb(name, body, about, built, (build.__doc__ or "").strip())
 
@@ -115,7 +123,7 @@ def _create_issue(ask: Ask, body: w.NewIssue) -> c.Command:
     ref = body.external_ref
     return c.CreateIssue(
         **ask.common,
-        issue_id=new_id(),
+        issue_id=ask.new_id(),
         title=body.title,
         description=body.description,
         status=body.status,
@@ -268,7 +276,7 @@ def _release(ask: Ask, body: w.Why) -> c.Command:
 @_verb("comment_on_issue", w.NewComment, "issue_id")
 def _comment(ask: Ask, body: w.NewComment) -> c.Command:
     """Comment on an issue."""
-    return c.CommentOnIssue(**ask.on_issue, comment_id=new_id(), body=body.body)
+    return c.CommentOnIssue(**ask.on_issue, comment_id=ask.new_id(), body=body.body)
 
 
 @_verb("edit_comment", w.NewComment, "issue_id", "comment_id")
@@ -299,7 +307,7 @@ def _unlabel(ask: Ask, body: w.Nothing) -> c.Command:
 def _link(ask: Ask, body: w.NewLink) -> c.Command:
     """Link an issue to another one."""
     return c.LinkIssue(
-        **ask.on_issue, link_id=new_id(), link_type=body.link_type, target=body.target_id
+        **ask.on_issue, link_id=ask.new_id(), link_type=body.link_type, target=body.target_id
     )
 
 
@@ -415,7 +423,7 @@ def _entry_verbs(kind: str, new: type[w.NewEntry], edit: type[w.EntryEdit]) -> N
         given = body.model_dump(mode="json", exclude_none=True, exclude={"name", "slug"})
         return c.CreateEntry(
             **ask.common,
-            entry_id=new_id(),
+            entry_id=ask.new_id(),
             kind=kind,
             entry_name=body.name,
             slug=body.slug,
@@ -454,7 +462,7 @@ def _create_key(ask: Ask, body: w.NewKey) -> Built:
     key = new_secret(ask.caller.company_id)
     command = c.CreateKey(
         **ask.common,
-        key_id=new_id(),
+        key_id=ask.new_id(),
         key_role=Role(body.role),
         key_actor=Actor.parse(body.actor),
         key_name=body.name,

@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-import orjson
+import msgspec
 from uuid_utils import uuid7
 
 from ledger.codec import data_hash, encode, leaf
@@ -27,7 +27,7 @@ from ledger.errors import LedgerError, NotFound
 from ledger.events import Event, Recorded
 from ledger.facts import COMPANY, SURVEYS, FactKey, touched_by
 from ledger.known import Known, Missing
-from ledger.replies import Asked, Kept, Replies, keep_replies, kept_replies
+from ledger.replies import Asked, Kept, Replies, kept_replies, reply_row
 from ledger.sql import beside
 from ledger.submission import Outcome, Provenance, Result, Submission, text_of
 
@@ -54,14 +54,10 @@ class InlineModel(Protocol):
     ) -> Mapping[FactKey, Any]:
         """The facts of one kind that there are; a key without an answer is no such thing."""
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes what the events changed: one final row a key, absolute values."""
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """What the events changed, as `ledger.write_rows` takes it: one final row a key."""
 
 
 class Head(NamedTuple):
@@ -133,7 +129,8 @@ async def run_batch(
         cache.clear()
         kept = await kept_replies(connection, company_id, asked)
     replies = Replies(kept)
-    known = Known(cache.facts, {}, row["now"])
+    new_ids = frozenset[str]().union(*(submission.new_ids for submission in submissions))
+    known = Known(cache.facts, {}, row["now"], new_ids=new_ids)
     batch = Batch(company_id, head.position, head.tip, head.epoch, known.now, known)
     commands = [command for submission in submissions for command in submission.commands]
     await load_needed(connection, company_id, models, commands, batch.known)
@@ -223,7 +220,10 @@ async def load_facts(
     assert isinstance(loaded, dict)
     by_kind: dict[str, list[FactKey]] = {}
     for key in keys:
-        by_kind.setdefault(key[0], []).append(key)
+        if key[1:2] and key[1] in known.new_ids:
+            loaded[key] = None
+        else:
+            by_kind.setdefault(key[0], []).append(key)
     for kind, wanted in by_kind.items():
         model = next(model for model in models if kind in model.loads)
         found = await model.load(connection, company_id, kind, wanted)
@@ -331,20 +331,36 @@ def _next(
 async def _write(connection: Connection, batch: Batch, models: Sequence[InlineModel]) -> None:
     if batch.is_empty:
         return
-    if batch.recorded:
-        rows = [_row(recorded) for recorded in batch.recorded]
-        await connection.execute(_SQL.insert_events, batch.company_id, rows)
-        for model in models:
-            await model.save(connection, batch.company_id, batch.recorded, batch.known.staged)
     # Be it replies alone: who found none of them before the lock sees by the tip to ask again.
     batch.tip = str(uuid7())
-    await connection.execute(_SQL.move_head, batch.company_id, batch.head, batch.tip, batch.now)
-    if batch.kept:
-        await keep_replies(connection, batch.company_id, batch.kept, batch.now)
+    await connection.execute(
+        _SQL.append,
+        batch.company_id,
+        batch.head,
+        batch.tip,
+        batch.now,
+        [_row(recorded) for recorded in batch.recorded],
+        [reply_row(kept) for kept in batch.kept],
+        written(models, batch.recorded, batch.known.staged),
+    )
+
+
+def written(
+    models: Sequence[InlineModel], recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+) -> dict[str, Sequence[Any]]:
+    """The rows that events change in all models, by table; none where nothing changed."""
+    if not recorded:
+        return {}
+    return {
+        table: rows
+        for model in models
+        for table, rows in model.rows(recorded, facts).items()
+        if rows
+    }
 
 
 def _row(r: Recorded) -> dict[str, Any]:
-    """An event as insert_events takes it."""
+    """An event as `ledger.append` takes it."""
     salt, data = secrets.token_bytes(16), encode(r.event)
     hashed = data_hash(salt, data)
     return {
@@ -365,7 +381,7 @@ def _row(r: Recorded) -> dict[str, Any]:
         "recorded_at": r.recorded_at,
         "occurred_at": r.occurred_at,
         "via": r.via,
-        "data": orjson.Fragment(data),
+        "data": msgspec.Raw(data),
         "salt": as_bytea(salt),
         "data_hash": as_bytea(hashed),
         "leaf": as_bytea(leaf(r, r.event.schema_version, hashed)),

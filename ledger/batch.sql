@@ -15,23 +15,6 @@ FROM company_heads AS h
 WHERE h.company_id = $1
 FOR NO KEY UPDATE;
 
--- name: insert_events
--- Appends the batch's events. A position or a version that is there already is an error, never
--- a change.
-INSERT INTO events (
-    company_id, position, stream_id, version, event_id, type, schema_version,
-    actor_type, actor_id, on_behalf_of, key_id, command_id, correlation_id, causation_id,
-    run_id, recorded_at, occurred_at, via, data, salt, data_hash, leaf
-)
-SELECT $1, e.*
-FROM jsonb_to_recordset($2) AS e (
-    position bigint, stream_id uuid, version bigint, event_id uuid, type text,
-    schema_version integer, actor_type text, actor_id text, on_behalf_of text, key_id uuid,
-    command_id uuid, correlation_id text, causation_id text, run_id uuid,
-    recorded_at timestamptz, occurred_at timestamptz, via text, data jsonb, salt bytea,
-    data_hash bytea, leaf bytea
-);
-
--- name: move_head
--- The log ends here now.
-UPDATE company_heads SET head = $2, tip = $3, last_at = $4 WHERE company_id = $1;
+-- name: append
+-- Writes the batch: events, the head, replies, and the rows of the read models.
+SELECT ledger.append($1, $2, $3, $4, $5, $6, $7);

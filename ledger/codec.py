@@ -13,21 +13,19 @@ salt, 16 random bytes an event, keeps an erased event's data from being guessed 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter
 
 from ledger.events import EVENT_TYPES, MAX_LEASE_SECONDS, Event, Json, Recorded
+from ledger.values import reader
 
 MAX_INT = 2**53 - 1
 """The largest integer that every JSON reader keeps whole."""
 
-_FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in EVENT_TYPES.values()}
-_READERS = {name: TypeAdapter[Event](cls).validate_python for name, cls in EVENT_TYPES.items()}
+_READERS = {name: reader(cls) for name, cls in EVENT_TYPES.items()}
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 _UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
@@ -53,7 +51,7 @@ def canonical(data: Json | Mapping[str, Any]) -> bytes:
 
 def encode(event: Event) -> bytes:
     """An event's data as canonical JSON."""
-    return canonical({name: getattr(event, name) for name in _FIELDS[type(event)]})
+    return canonical({name: getattr(event, name) for name in event.__struct_fields__})
 
 
 def decode(name: str, schema_version: int, data: Mapping[str, Any]) -> Event:

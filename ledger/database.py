@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
+import msgspec
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
@@ -195,7 +196,7 @@ def _as_text(value: Any) -> str:
     """JSON that is encoded already, or what is to be: a list of states, say, as rows."""
     if isinstance(value, str):
         return value
-    return (value if isinstance(value, bytes) else orjson.dumps(value)).decode()
+    return (value if isinstance(value, bytes) else msgspec.json.encode(value)).decode()
 
 
 def as_bytea(value: bytes) -> str:

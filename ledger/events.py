@@ -12,13 +12,13 @@ those. No floats: JSON libraries print them differently, and the hash must be re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, NamedTuple, TypeAlias
 
 from typing_extensions import TypeAliasType
 
 from ledger.actors import Actor
+from ledger.values import Value
 
 Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
 
@@ -30,8 +30,7 @@ Changes: TypeAlias = Mapping[str, Mapping[str, Json]]
 """Field → `{"from": …, "to": …}`; a long text has `from_position` in place of `from`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Value, frozen=True, kw_only=True):
     """What every event is."""
 
     type: ClassVar[str]
@@ -41,8 +40,7 @@ class Event:
 # ── company ────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyCreated(Event):
+class CompanyCreated(Event, frozen=True, kw_only=True):
     """A tenant began, with the workflow it chose and the prefix of its identifiers."""
 
     type = "company.created"
@@ -51,8 +49,7 @@ class CompanyCreated(Event):
     issue_prefix: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyCreated(Event):
+class KeyCreated(Event, frozen=True, kw_only=True):
     """An API key was given out. The log holds the secret's SHA-256, as hex."""
 
     type = "key.created"
@@ -62,8 +59,7 @@ class KeyCreated(Event):
     secret_sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRenamed(Event):
+class KeyRenamed(Event, frozen=True, kw_only=True):
     """An API key got another name; nothing else of a key changes."""
 
     type = "key.renamed"
@@ -71,8 +67,7 @@ class KeyRenamed(Event):
     to_name: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRevoked(Event):
+class KeyRevoked(Event, frozen=True, kw_only=True):
     """An API key stopped working."""
 
     type = "key.revoked"
@@ -81,8 +76,7 @@ class KeyRevoked(Event):
 # ── directory ──────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryCreated(Event):
+class EntryCreated(Event, frozen=True, kw_only=True):
     """A user, agent, team, project, goal, milestone, label or routine was listed."""
 
     type = "directory.entry_created"
@@ -92,8 +86,7 @@ class EntryCreated(Event):
     fields: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryUpdated(Event):
+class EntryUpdated(Event, frozen=True, kw_only=True):
     """Fields of an entry changed."""
 
     type = "directory.entry_updated"
@@ -101,8 +94,7 @@ class EntryUpdated(Event):
     changes: Changes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentPaused(Event):
+class AgentPaused(Event, frozen=True, kw_only=True):
     """An agent takes no more work until it is resumed."""
 
     type = "agent.paused"
@@ -110,16 +102,14 @@ class AgentPaused(Event):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentResumed(Event):
+class AgentResumed(Event, frozen=True, kw_only=True):
     """An agent takes work again."""
 
     type = "agent.resumed"
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryArchived(Event):
+class EntryArchived(Event, frozen=True, kw_only=True):
     """An entry was taken off the lists; what refers to it stays."""
 
     type = "directory.entry_archived"
@@ -130,8 +120,7 @@ class EntryArchived(Event):
 # ── issue ──────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueCreated(Event):
+class IssueCreated(Event, frozen=True, kw_only=True):
     """A unit of work was written down."""
 
     type = "issue.created"
@@ -159,16 +148,14 @@ class IssueCreated(Event):
     per_task_micros: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueEdited(Event):
+class IssueEdited(Event, frozen=True, kw_only=True):
     """Fields of an issue changed."""
 
     type = "issue.edited"
     changes: Changes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueTransitioned(Event):
+class IssueTransitioned(Event, frozen=True, kw_only=True):
     """An issue moved to another status; a run that held it may go on holding it."""
 
     type = "issue.transitioned"
@@ -177,8 +164,7 @@ class IssueTransitioned(Event):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueMoved(Event):
+class IssueMoved(Event, frozen=True, kw_only=True):
     """What every verb of the workflow does; whoever held the issue holds it no longer."""
 
     from_status: str
@@ -186,65 +172,56 @@ class IssueMoved(Event):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueSubmitted(IssueMoved):
+class IssueSubmitted(IssueMoved, frozen=True, kw_only=True):
     """The work is done, and waits for somebody to look at it."""
 
     type = "issue.submitted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueAccepted(IssueMoved):
+class IssueAccepted(IssueMoved, frozen=True, kw_only=True):
     """Somebody looked at the work, and it is good."""
 
     type = "issue.accepted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueRejected(IssueMoved):
+class IssueRejected(IssueMoved, frozen=True, kw_only=True):
     """Somebody looked at the work, and it must be done again."""
 
     type = "issue.rejected"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueFailed(IssueMoved):
+class IssueFailed(IssueMoved, frozen=True, kw_only=True):
     """The work will not be done as it was asked for."""
 
     type = "issue.failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueCancelled(IssueMoved):
+class IssueCancelled(IssueMoved, frozen=True, kw_only=True):
     """The work is not wanted any more."""
 
     type = "issue.cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueClosed(IssueMoved):
+class IssueClosed(IssueMoved, frozen=True, kw_only=True):
     """The issue is over for good; `forced` though issues that it blocks are open."""
 
     type = "issue.closed"
     forced: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueReopened(IssueMoved):
+class IssueReopened(IssueMoved, frozen=True, kw_only=True):
     """What was over is to be done after all."""
 
     type = "issue.reopened"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueHandedOff(IssueMoved):
+class IssueHandedOff(IssueMoved, frozen=True, kw_only=True):
     """An agent cannot go on, and a person is to pick it up."""
 
     type = "issue.handed_off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueTakenOver(IssueMoved):
+class IssueTakenOver(IssueMoved, frozen=True, kw_only=True):
     """A person picked up what was handed off."""
 
     type = "issue.taken_over"
@@ -252,45 +229,39 @@ class IssueTakenOver(IssueMoved):
     to_assignee: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuePaused(IssueMoved):
+class IssuePaused(IssueMoved, frozen=True, kw_only=True):
     """Nobody is to work on the issue until it is resumed."""
 
     type = "issue.paused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueInterrupted(IssueMoved):
+class IssueInterrupted(IssueMoved, frozen=True, kw_only=True):
     """The run that held the issue was paused: a budget is spent."""
 
     type = "issue.interrupted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueResumed(IssueMoved):
+class IssueResumed(IssueMoved, frozen=True, kw_only=True):
     """A paused issue may be worked on again."""
 
     type = "issue.resumed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueBlocked(IssueMoved):
+class IssueBlocked(IssueMoved, frozen=True, kw_only=True):
     """The issue waits for another one, its blocker, to be finished."""
 
     type = "issue.blocked"
     blocker_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueUnblocked(IssueMoved):
+class IssueUnblocked(IssueMoved, frozen=True, kw_only=True):
     """The last blocker ended, or is none any more; `blocker_id` is that one."""
 
     type = "issue.unblocked"
     blocker_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueAssigned(Event):
+class IssueAssigned(Event, frozen=True, kw_only=True):
     """An issue was given to somebody."""
 
     type = "issue.assigned"
@@ -298,16 +269,14 @@ class IssueAssigned(Event):
     to_assignee: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueUnassigned(Event):
+class IssueUnassigned(Event, frozen=True, kw_only=True):
     """An issue became nobody's."""
 
     type = "issue.unassigned"
     from_assignee: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueReassigned(Event):
+class IssueReassigned(Event, frozen=True, kw_only=True):
     """An issue moved to somebody else; if it was being worked on, it waits again."""
 
     type = "issue.reassigned"
@@ -318,8 +287,7 @@ class IssueReassigned(Event):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueCheckedOut(Event):
+class IssueCheckedOut(Event, frozen=True, kw_only=True):
     """An agent's run took the issue to work on it, for so many seconds unless it renews.
 
     The event's version is the lease's fencing token.
@@ -335,8 +303,7 @@ class IssueCheckedOut(Event):
     lease_seconds: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueLeaseRenewed(Event):
+class IssueLeaseRenewed(Event, frozen=True, kw_only=True):
     """The run that holds the issue holds it for so many seconds from now."""
 
     type = "issue.lease_renewed"
@@ -345,8 +312,7 @@ class IssueLeaseRenewed(Event):
     lease_seconds: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueLeaseExpired(Event):
+class IssueLeaseExpired(Event, frozen=True, kw_only=True):
     """The run that held the issue let its time pass, and holds it no longer."""
 
     type = "issue.lease_expired"
@@ -358,8 +324,7 @@ class IssueLeaseExpired(Event):
     to_status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueReleased(Event):
+class IssueReleased(Event, frozen=True, kw_only=True):
     """The run that held the issue holds it no longer."""
 
     type = "issue.released"
@@ -372,8 +337,7 @@ class IssueReleased(Event):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueCommented(Event):
+class IssueCommented(Event, frozen=True, kw_only=True):
     """Somebody wrote a comment."""
 
     type = "issue.commented"
@@ -381,8 +345,7 @@ class IssueCommented(Event):
     body: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommentEdited(Event):
+class CommentEdited(Event, frozen=True, kw_only=True):
     """A comment's text changed; the former text is in the event at `from_position`."""
 
     type = "issue.comment_edited"
@@ -391,16 +354,14 @@ class CommentEdited(Event):
     from_position: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommentDeleted(Event):
+class CommentDeleted(Event, frozen=True, kw_only=True):
     """A comment was taken down; its text stays in the log."""
 
     type = "issue.comment_deleted"
     comment_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueLabelled(Event):
+class IssueLabelled(Event, frozen=True, kw_only=True):
     """A label was put on an issue."""
 
     type = "issue.labelled"
@@ -408,8 +369,7 @@ class IssueLabelled(Event):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueUnlabelled(Event):
+class IssueUnlabelled(Event, frozen=True, kw_only=True):
     """A label was taken off an issue."""
 
     type = "issue.unlabelled"
@@ -417,8 +377,7 @@ class IssueUnlabelled(Event):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueLinked(Event):
+class IssueLinked(Event, frozen=True, kw_only=True):
     """An issue was related to another one, which it names."""
 
     type = "issue.linked"
@@ -428,8 +387,7 @@ class IssueLinked(Event):
     target_identifier: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueUnlinked(Event):
+class IssueUnlinked(Event, frozen=True, kw_only=True):
     """A link was taken away."""
 
     type = "issue.unlinked"
@@ -438,8 +396,7 @@ class IssueUnlinked(Event):
     target_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueDeleted(Event):
+class IssueDeleted(Event, frozen=True, kw_only=True):
     """An issue left every list. Its history stays in the log."""
 
     type = "issue.deleted"
@@ -450,16 +407,14 @@ class IssueDeleted(Event):
 # ── budget ─────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetSet(Event):
+class BudgetSet(Event, frozen=True, kw_only=True):
     """How much may be spent, in micro-dollars; None: as much as it takes."""
 
     from_micros: int | None
     to_micros: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetReached(Event):
+class BudgetReached(Event, frozen=True, kw_only=True):
     """What was spent came to a limit, or near to it. `month` is none for an issue."""
 
     month: str | None
@@ -467,64 +422,55 @@ class BudgetReached(Event):
     spent_micros: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueBudgetSet(BudgetSet):
+class IssueBudgetSet(BudgetSet, frozen=True, kw_only=True):
     """How much all runs of an issue may spend."""
 
     type = "issue.budget_set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueBudgetWarned(BudgetReached):
+class IssueBudgetWarned(BudgetReached, frozen=True, kw_only=True):
     """Four fifths of an issue's budget are spent."""
 
     type = "issue.budget_warned"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueBudgetExceeded(BudgetReached):
+class IssueBudgetExceeded(BudgetReached, frozen=True, kw_only=True):
     """An issue's budget is spent."""
 
     type = "issue.budget_exceeded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentBudgetSet(BudgetSet):
+class AgentBudgetSet(BudgetSet, frozen=True, kw_only=True):
     """How much an agent may spend in a calendar month."""
 
     type = "agent.budget_set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentBudgetWarned(BudgetReached):
+class AgentBudgetWarned(BudgetReached, frozen=True, kw_only=True):
     """Four fifths of an agent's budget of a month are spent."""
 
     type = "agent.budget_warned"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentBudgetExceeded(BudgetReached):
+class AgentBudgetExceeded(BudgetReached, frozen=True, kw_only=True):
     """An agent's budget of a month is spent."""
 
     type = "agent.budget_exceeded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyBudgetSet(BudgetSet):
+class CompanyBudgetSet(BudgetSet, frozen=True, kw_only=True):
     """How much the company may spend in a calendar month."""
 
     type = "company.budget_set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyBudgetWarned(BudgetReached):
+class CompanyBudgetWarned(BudgetReached, frozen=True, kw_only=True):
     """Four fifths of the company's budget of a month are spent."""
 
     type = "company.budget_warned"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyBudgetExceeded(BudgetReached):
+class CompanyBudgetExceeded(BudgetReached, frozen=True, kw_only=True):
     """The company's budget of a month is spent."""
 
     type = "company.budget_exceeded"
@@ -533,8 +479,7 @@ class CompanyBudgetExceeded(BudgetReached):
 # ── run ────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(Event):
+class RunStarted(Event, frozen=True, kw_only=True):
     """One attempt at an issue by one agent began."""
 
     type = "run.started"
@@ -542,8 +487,7 @@ class RunStarted(Event):
     agent_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostReported(Event):
+class CostReported(Event, frozen=True, kw_only=True):
     """A run used a model. Money in micro-dollars; what it was for is kept as it was then."""
 
     type = "run.cost_reported"
@@ -560,8 +504,7 @@ class CostReported(Event):
     cost_micros: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostCorrected(Event):
+class CostCorrected(Event, frozen=True, kw_only=True):
     """A report of costs was wrong: what it said so far, and what it says from now on.
 
     It names the report by its position, and says again whose it was, when that happened
@@ -589,8 +532,7 @@ class CostCorrected(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunProgressed(Event):
+class RunProgressed(Event, frozen=True, kw_only=True):
     """A run said how far it is; `percent` counts to 100."""
 
     type = "run.progressed"
@@ -600,8 +542,7 @@ class RunProgressed(Event):
     percent: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCheckpointed(Event):
+class RunCheckpointed(Event, frozen=True, kw_only=True):
     """A run wrote down what another attempt would need; JSON of its own, kept as text."""
 
     type = "run.checkpointed"
@@ -610,8 +551,7 @@ class RunCheckpointed(Event):
     checkpoint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunWorkspaceRetained(Event):
+class RunWorkspaceRetained(Event, frozen=True, kw_only=True):
     """What a run worked in was kept, and where."""
 
     type = "run.workspace_retained"
@@ -620,8 +560,7 @@ class RunWorkspaceRetained(Event):
     workspace_url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPaused(Event):
+class RunPaused(Event, frozen=True, kw_only=True):
     """A run was stopped; it may go on in the same attempt."""
 
     type = "run.paused"
@@ -630,8 +569,7 @@ class RunPaused(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResumed(Event):
+class RunResumed(Event, frozen=True, kw_only=True):
     """A paused run took its issue again."""
 
     type = "run.resumed"
@@ -639,8 +577,7 @@ class RunResumed(Event):
     agent_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnded(Event):
+class RunEnded(Event, frozen=True, kw_only=True):
     """An attempt ended, and why: what the run said, or what ended it, or a status."""
 
     type = "run.ended"

@@ -49,13 +49,15 @@ class Known:
     """Facts that were loaded, and over them the facts that this batch made; and what time it is.
 
     The time is the database's, under the company's lock. What was surveyed is known in this batch
-    alone: it is about many rows, as they were before it.
+    alone: it is about many rows, as they were before it. Of new ids it is known that there is
+    nothing by them.
     """
 
     loaded: Facts
     staged: dict[FactKey, Any]
     now: datetime = NEVER
     surveyed: dict[FactKey, Any] = field(default_factory=dict)
+    new_ids: frozenset[str] = frozenset()
 
     def __contains__(self, key: object) -> bool:
         """Whether the fact is known, be it that there is no such thing."""

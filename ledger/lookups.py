@@ -6,7 +6,6 @@ Each of these is a fact of its own, so that a decision finds it without looking 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +40,7 @@ from ledger.state import (
     State,
     sha256_of,
 )
+from ledger.values import replace
 
 if TYPE_CHECKING:
     from ledger.known import Known

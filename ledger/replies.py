@@ -7,10 +7,9 @@ not, and is decided anew. Two submissions of one batch may share a key: the firs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 from pydantic import ValidationError
 
 from ledger.database import Connection, as_bytea
@@ -109,14 +108,8 @@ def _outcome_of(reply: Mapping[str, Any] | None) -> Outcome | None:
         return None
 
 
-async def keep_replies(
-    connection: Connection, company_id: str, kept: Sequence[Kept], now: datetime
-) -> None:
-    """Writes down that these keys were used, by which events, and what was answered."""
-    await connection.execute(_SQL.keep_replies, company_id, now, list(map(_row, kept)))
-
-
-def _row(kept: Kept) -> dict[str, Any]:
+def reply_row(kept: Kept) -> dict[str, Any]:
+    """That a key was used, by which events, and what was answered, as `ledger.append` takes it."""
     return {
         "actor": kept.key.actor,
         "key": kept.key.key,
@@ -124,5 +117,5 @@ def _row(kept: Kept) -> dict[str, Any]:
         "request_sha256": as_bytea(kept.key.request_sha256),
         "first_position": kept.first_position,
         "last_position": kept.outcome.position,
-        "reply": orjson.Fragment(kept.outcome.to_json()),
+        "reply": msgspec.Raw(kept.outcome.to_json()),
     }

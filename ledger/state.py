@@ -10,7 +10,6 @@ that the rows agents read back are the rows that decisions are taken from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -19,11 +18,11 @@ from ledger import events as e
 from ledger.amounts import AMOUNTS, added_by
 from ledger.codec import timestamp
 from ledger.events import Json, Recorded
+from ledger.values import Value, replace
 from ledger.workflow import FINISHED, HOLDABLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregate:
+class Aggregate(Value, frozen=True, kw_only=True):
     """What every state has: its id, its stream's version, and when it began and changed."""
 
     id: str
@@ -34,8 +33,7 @@ class Aggregate:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Company(Aggregate):
+class Company(Aggregate, frozen=True, kw_only=True):
     """A tenant; `monthly_micros` is how much it may spend in a calendar month."""
 
     name: str
@@ -44,8 +42,7 @@ class Company(Aggregate):
     monthly_micros: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key(Aggregate):
+class Key(Aggregate, frozen=True, kw_only=True):
     """An API key."""
 
     role: str
@@ -55,8 +52,7 @@ class Key(Aggregate):
     revoked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry(Aggregate):
+class Entry(Aggregate, frozen=True, kw_only=True):
     """An entry of the directory."""
 
     kind: str
@@ -66,8 +62,7 @@ class Entry(Aggregate):
     archived_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issue(Aggregate):
+class Issue(Aggregate, frozen=True, kw_only=True):
     """A unit of work. Of its description: the event that last set it, and its SHA-256.
 
     Who holds it, holds it until `lease_expires_at` and beyond, until somebody else claims it;
@@ -89,7 +84,7 @@ class Issue(Aggregate):
     paused_at: datetime | None = None
     paused_run_id: str | None = None
     blocked_from: str | None = None
-    run_count: int = 0
+    run_count: int
     per_task_micros: int | None = None
     team_id: str | None
     project_id: str | None
@@ -105,7 +100,7 @@ class Issue(Aggregate):
     external_id: str | None
     description_position: int | None
     description_sha256: str | None
-    comment_count: int = 0
+    comment_count: int
     started_at: datetime | None = None
     completed_at: datetime | None = None
     deleted_at: datetime | None = None
@@ -118,8 +113,7 @@ class Issue(Aggregate):
         return {"system": self.external_system, "id": self.external_id}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Aggregate):
+class Run(Aggregate, frozen=True, kw_only=True):
     """One attempt at an issue by one agent, with the sum of what it reported.
 
     Of its last checkpoint: the event that holds it.
@@ -137,17 +131,16 @@ class Run(Aggregate):
     checkpoint_position: int | None = None
     checkpointed_at: datetime | None = None
     workspace_url: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    cost_micros: int = 0
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_micros: int
 
 
 State: TypeAlias = Company | Key | Entry | Issue | Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comment:
+class Comment(Value, frozen=True, kw_only=True):
     """What a decision needs of a comment: whose it is; of its text, the event and SHA-256."""
 
     id: str
@@ -161,8 +154,7 @@ class Comment:
     deleted_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(Value, frozen=True, kw_only=True):
     """A report of costs, with the amounts that it has come to by its corrections.
 
     `at` is when that happened, `month` the one of the budgets in which it counts.
@@ -182,8 +174,7 @@ class Cost:
     is_corrected: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(Value, frozen=True, kw_only=True):
     """One time for which a run held an issue; `ended_by` is the type of the event that ended it."""
 
     issue_id: str
@@ -197,8 +188,7 @@ class Lease:
     ended_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(Value, frozen=True, kw_only=True):
     """A relation of `issue_id` to `target_id`, kept in the stream of `issue_id`."""
 
     id: str
@@ -238,7 +228,15 @@ def evolve(state: State | None, recorded: Recorded) -> State:
                 fields=event.fields,
             )
         case e.RunStarted():
-            return Run(**_born(recorded), issue_id=event.issue_id, agent_id=event.agent_id)
+            return Run(
+                **_born(recorded),
+                issue_id=event.issue_id,
+                agent_id=event.agent_id,
+                input_tokens=0,
+                output_tokens=0,
+                cached_tokens=0,
+                cost_micros=0,
+            )
         case e.IssueCreated():
             return _issue_created(event, recorded)
     assert state is not None, f"{event.type} is no first event"
@@ -279,6 +277,8 @@ def _issue_created(event: e.IssueCreated, recorded: Recorded) -> Issue:
         external_system=event.external_system,
         external_id=event.external_id,
         per_task_micros=event.per_task_micros,
+        run_count=0,
+        comment_count=0,
         **_described(event.description, recorded.position),
         **_clocks(None, None, event.status, recorded.at),
     )

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-import orjson
-from pydantic import TypeAdapter
+import msgspec
 
 from ledger.actors import Actor
 from ledger.commands import Command, CommentOnIssue, CreateIssue, EditComment, EditIssue
 from ledger.events import Recorded
 from ledger.state import Comment, Company, Entry, Issue, Key, Link, Run
+from ledger.values import Value, reader
 
 Subject: TypeAlias = Company | Key | Entry | Issue | Run | Comment | Link
 SubjectKind = Literal["company", "key", "entry", "issue", "run", "comment", "link"]
 
-_CLASSES: Mapping[str, Any] = {
+_CLASSES: Mapping[str, type[Value]] = {
     "company": Company,
     "key": Key,
     "entry": Entry,
@@ -32,7 +32,7 @@ _CLASSES: Mapping[str, Any] = {
     "comment": Comment,
     "link": Link,
 }
-_READERS = {kind: TypeAdapter(cls).validate_python for kind, cls in _CLASSES.items()}
+_READERS = {kind: reader(cls) for kind, cls in _CLASSES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +64,19 @@ class IdempotencyKey(NamedTuple):
 class Submission:
     """Commands of one company that are accepted together; `size_bytes` counts in a batch.
 
+    `new_ids` were made for these very commands: there is nothing by them, and nobody looks.
     Of a dry run nothing is kept, neither its events nor its key: its outcome says what would be.
     """
 
     commands: tuple[Command, ...]
     provenance: Provenance
     idempotency_key: IdempotencyKey | None = None
+    new_ids: frozenset[str] = frozenset()
     size_bytes: int = 256
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Value, frozen=True, kw_only=True):
     """What one command was about, as it is now.
 
     `text` is the long text that the command itself set; others are not loaded to answer.
@@ -103,7 +104,7 @@ class Outcome:
 
     def to_json(self) -> bytes:
         """The outcome, as it is kept for a repeated Idempotency-Key."""
-        return orjson.dumps({"results": self.results, "position": self.position})
+        return msgspec.json.encode({"results": self.results, "position": self.position})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:

@@ -31,21 +31,15 @@ class Comments:
         rows = await connection.fetch(_SQL.comments, company_id, [key[1] for key in keys])
         return {("comment", str(row["comment_id"])): read_comment(row) for row in rows}
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes the comments that changed, with the texts that the events set."""
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The comments that changed, with the texts that the events set."""
         comments: list[Comment] = [value for key, value in facts.items() if key[0] == "comment"]
-        if not comments:
-            return
         texts = {
             r.event.comment_id: r.event.body
             for r in recorded
             if isinstance(r.event, e.IssueCommented | e.CommentEdited)
         }
         bodies = [None if c.deleted_at else texts.get(c.id) for c in comments]
-        await connection.execute(_SQL.save_comments, company_id, comments, bodies)
+        return {"comments": comments, "bodies": bodies}

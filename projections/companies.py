@@ -38,15 +38,10 @@ class Companies:
         rows = await connection.fetch(_SQL.actors, company_id, names)
         return {("actor", row["actor"]): True for row in rows}
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes the company and the keys that changed."""
-        if company := facts.get(COMPANY):
-            await connection.execute(_SQL.save_company, company_id, [company])
-        if keys := [value for key, value in facts.items() if key[0] == "key"]:
-            await connection.execute(_SQL.save_keys, company_id, keys)
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The company and the keys that changed."""
+        company = facts.get(COMPANY)
+        keys = [value for key, value in facts.items() if key[0] == "key"]
+        return {"companies": [company] if company else [], "api_keys": keys}

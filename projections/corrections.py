@@ -7,7 +7,6 @@ their position, so that reporting costs no more than it did.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ledger.amounts import AMOUNTS, amounts_of
@@ -18,6 +17,7 @@ from ledger.facts import FactKey, cost
 from ledger.lookups import reported_cost
 from ledger.sql import beside
 from ledger.state import Cost
+from ledger.values import replace
 
 _SQL = beside(__file__)
 
@@ -37,22 +37,17 @@ class Corrections:
         rows = await connection.fetch(_SQL.costs, company_id, positions)
         return {cost(row["position"]): _read(row) for row in rows}
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes the reports that were corrected."""
-        rows = [
-            (int(key[1]), *amounts_of(value))
-            for key, value in facts.items()
-            if key[0] == "cost" and value.is_corrected
-        ]
-        if rows:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            await connection.execute(_SQL.save_corrections, company_id, *columns)
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The reports that were corrected."""
+        return {
+            "cost_corrections": [
+                {"position": int(key[1]), **dict(zip(AMOUNTS, amounts_of(value), strict=True))}
+                for key, value in facts.items()
+                if key[0] == "cost" and value.is_corrected
+            ]
+        }
 
 
 def _read(row: Any) -> Cost:

@@ -19,15 +19,3 @@ LEFT JOIN LATERAL (
     OFFSET 0
 ) AS c ON true;
 
--- name: save_corrections
--- What corrected reports come to now.
-INSERT INTO cost_corrections (
-    company_id, position, input_tokens, output_tokens, cached_tokens, cost_micros
-)
-SELECT $1, c.*
-FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS c
-ON CONFLICT (company_id, position) DO UPDATE SET
-    input_tokens = excluded.input_tokens,
-    output_tokens = excluded.output_tokens,
-    cached_tokens = excluded.cached_tokens,
-    cost_micros = excluded.cost_micros;

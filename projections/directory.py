@@ -45,26 +45,20 @@ class Directory:
                 rows = await connection.fetch(_SQL.prefixes, company_id, [key[1] for key in keys])
                 return {("prefix", row["prefix"]): _prefix(row) for row in rows}
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes the entries and the counters that changed."""
-        if freed := [(company_id, entry_id) for entry_id in _freed_slugs(recorded)]:
-            await connection.executemany(_SQL.free_slug, freed)
-        if entries := [value for key, value in facts.items() if key[0] == "entry"]:
-            await connection.execute(_SQL.save_entries, company_id, entries)
-        if prefixes := [(key[1], value) for key, value in facts.items() if key[0] == "prefix"]:
-            await connection.execute(
-                _SQL.save_prefixes,
-                company_id,
-                [text for text, _ in prefixes],
-                [prefix.team_id for _, prefix in prefixes],
-                [prefix.last_number for _, prefix in prefixes],
-            )
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The entries and the counters that changed."""
+        prefixes = [
+            {"prefix": key[1], **value._asdict()}
+            for key, value in facts.items()
+            if key[0] == "prefix"
+        ]
+        return {
+            "freed_slugs": _freed_slugs(recorded),
+            "directory": [value for key, value in facts.items() if key[0] == "entry"],
+            "issue_prefixes": prefixes,
+        }
 
 
 def _freed_slugs(recorded: Sequence[Recorded]) -> list[str]:

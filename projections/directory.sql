@@ -46,34 +46,3 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS p;
 
--- name: free_slug
--- Lets go of a slug, so that in one batch another entry may take it. What the entry has in the end
--- is written by save_entries.
-UPDATE directory SET slug = entry_id::text WHERE company_id = $1 AND entry_id = $2;
-
--- name: save_entries
--- Entries as they now are.
-INSERT INTO directory (
-    company_id, entry_id, version, kind, name, slug, fields, archived_at,
-    created_position, created_at, created_by, updated_at
-)
-SELECT $1, e.*
-FROM jsonb_to_recordset($2) AS e (
-    id uuid, version bigint, kind text, name text, slug text, fields jsonb,
-    archived_at timestamptz, created_position bigint, created_at timestamptz, created_by text,
-    updated_at timestamptz
-)
-ON CONFLICT (company_id, entry_id) DO UPDATE SET
-    version = excluded.version,
-    name = excluded.name,
-    slug = excluded.slug,
-    fields = excluded.fields,
-    archived_at = excluded.archived_at,
-    updated_at = excluded.updated_at;
-
--- name: save_prefixes
--- Counters as they now stand.
-INSERT INTO issue_prefixes (company_id, prefix, team_id, last_number)
-SELECT $1, p.prefix, p.team_id, p.last_number
-FROM unnest($2::text[], $3::uuid[], $4::bigint[]) AS p (prefix, team_id, last_number)
-ON CONFLICT (company_id, prefix) DO UPDATE SET last_number = excluded.last_number;

@@ -53,27 +53,23 @@ class Issues:
                     ("external_ref", row["system"], row["id"]): str(row["issue_id"]) for row in rows
                 }
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes the issues that changed, and the descriptions that did."""
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The issues that changed, and the descriptions that did."""
         issues: list[Issue] = [value for key, value in facts.items() if key[0] == "issue"]
-        if not issues:
-            return
-        if freed := [(company_id, issue_id) for issue_id in _freed_refs(recorded)]:
-            await connection.executemany(_SQL.free_external_ref, freed)
         texts = _descriptions(recorded)
-        described = [texts.get(issue.id) for issue in issues]
-        await connection.execute(_SQL.save_issues, company_id, issues, described)
         first = recorded[0].position
-        changed = [i.id for i in issues if i.id in texts and i.created_position < first]
-        if changed:
-            rows = [(company_id, issue_id, texts[issue_id]) for issue_id in changed]
-            await connection.executemany(_SQL.update_description, rows)
+        return {
+            "freed_external_refs": _freed_refs(recorded),
+            "issues": issues,
+            "descriptions": [texts.get(issue.id) for issue in issues],
+            "changed_descriptions": [
+                {"id": issue.id, "text": texts[issue.id]}
+                for issue in issues
+                if issue.id in texts and issue.created_position < first
+            ],
+        }
 
 
 def read_issue(row: asyncpg.Record) -> Issue:

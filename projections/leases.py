@@ -56,13 +56,8 @@ class Leases:
         issues = {("issue", one) for ids in found.values() for one in ids}
         return found | dict(await self._issues.load(connection, company_id, "issue", issues))
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes the leases that began, were renewed, or ended."""
-        if leases := [value for key, value in facts.items() if key[0] == "lease"]:
-            await connection.execute(_SQL.save_leases, company_id, leases)
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The leases that began, were renewed, or ended."""
+        return {"leases": [value for key, value in facts.items() if key[0] == "lease"]}

@@ -50,21 +50,14 @@ class Links:
             for r in rows
         }
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Takes away the links that are gone, then writes those that came."""
-        here = [link for key, link in facts.items() if key[0] == "link" and link is not None]
-        gone = [r.event.link_id for r in recorded if isinstance(r.event, IssueUnlinked)]
-        if gone:
-            rows = [(company_id, link_id) for link_id in gone]
-            await connection.executemany(_SQL.delete_link, rows)
-        if here:
-            await connection.execute(_SQL.insert_links, company_id, here)
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The links that are gone, and those that came."""
+        return {
+            "gone_links": [r.event.link_id for r in recorded if isinstance(r.event, IssueUnlinked)],
+            "links": [link for key, link in facts.items() if key[0] == "link" and link is not None],
+        }
 
 
 def _ends(kind: str, rows: Sequence[asyncpg.Record]) -> dict[FactKey, Any]:

@@ -22,21 +22,6 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS l;
 
--- name: delete_link
--- Takes a link away; one that came and went in a batch was never here.
-DELETE FROM links WHERE company_id = $1 AND link_id = $2;
-
--- name: insert_links
--- New links; a link never changes.
-INSERT INTO links (
-    company_id, link_id, issue_id, link_type, target_id, created_position, created_at, created_by
-)
-SELECT $1, l.*
-FROM jsonb_to_recordset($2) AS l (
-    id uuid, issue_id uuid, link_type text, target_id uuid, created_position bigint,
-    created_at timestamptz, created_by text
-);
-
 -- name: blockers
 -- What each of these issues is blocked by, in the order in which it was linked.
 SELECT l.issue_id, array_agg(l.target_id ORDER BY l.created_position)

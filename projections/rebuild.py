@@ -90,6 +90,7 @@ async def migrate(
         return False
     await make_roles(url)
     async with _lease(url) as lease:
+        await lease.connection.execute(schema_part("writing"))
         shadow = await Shadow.open(url, SCHEMA, models)
         try:
             await _write(shadow, lease, progress)

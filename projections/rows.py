@@ -8,7 +8,6 @@ they are: many together are one JSON parameter, which their statement reads as r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,15 +15,16 @@ from uuid import UUID
 import asyncpg
 
 from ledger.codec import timestamp
+from ledger.values import Value
 
-S = TypeVar("S")
+S = TypeVar("S", bound=Value)
 
 
 def reader(
     cls: type[S], id_column: str, columns: Mapping[str, str] | None = None
 ) -> Callable[[asyncpg.Record], S]:
     """What turns a row into a state; `columns` names those that differ from their fields."""
-    sources = [(f.name, f.name) for f in fields(cls)]  # type: ignore[arg-type]
+    sources = [(name, name) for name in cls.__struct_fields__]
     renamed = {"id": id_column, **(columns or {})}
     pairs = [(name, renamed.get(name, column)) for name, column in sources]
 

@@ -33,20 +33,16 @@ class Runs:
         rows = await connection.fetch(_SQL.runs, company_id, [key[1] for key in keys])
         return {("run", str(row["run_id"])): read_run(row) for row in rows}
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes the runs that changed, and the checkpoints that they wrote."""
-        if runs := [value for key, value in facts.items() if key[0] == "run"]:
-            await connection.execute(_SQL.save_runs, company_id, runs)
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The runs that changed, and the checkpoints that they wrote."""
         checkpoints = {
-            r.stream_id: (company_id, r.stream_id, r.event.checkpoint)
+            r.stream_id: {"id": r.stream_id, "text": r.event.checkpoint}
             for r in recorded
             if isinstance(r.event, RunCheckpointed)
         }
-        if checkpoints:
-            await connection.executemany(_SQL.save_checkpoint, checkpoints.values())
+        return {
+            "runs": [value for key, value in facts.items() if key[0] == "run"],
+            "run_checkpoints": list(checkpoints.values()),
+        }

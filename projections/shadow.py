@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ledger.batch import InlineModel, load_facts
+from ledger.batch import InlineModel, load_facts, written
 from ledger.database import Connection, connect, schema_path
 from ledger.events import Recorded
 from ledger.facts import touched_by
@@ -160,8 +160,8 @@ class _AllInline:
         await load_facts(connection, company_id, self._models, keys, known)
         for r in recorded:
             known.record(r)
-        for model in self._models:
-            await model.save(connection, company_id, recorded, known.staged)
+        rows = written(self._models, recorded, known.staged)
+        await connection.execute(_SQL.write_rows, company_id, rows)
 
 
 async def digests(

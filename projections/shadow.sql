@@ -257,3 +257,7 @@ FROM (
 -- name: rows_cost_issues
 -- A company's rows, as text.
 SELECT t::text AS row FROM cost_issues AS t WHERE t.company_id = $1 ORDER BY t::text COLLATE "C";
+
+-- name: write_rows
+-- Writes rows of the inline models where the connection sees their tables.
+SELECT ledger.write_rows($1, $2);

@@ -32,14 +32,14 @@ class Spending:
         rows = await connection.fetch(_SQL.spending, company_id, *parts)
         return {("spent", r["scope"], r["scope_id"], r["month"]): r["spent_micros"] for r in rows}
 
-    async def save(
-        self,
-        connection: Connection,
-        company_id: str,
-        recorded: Sequence[Recorded],
-        facts: Mapping[FactKey, Any],
-    ) -> None:
-        """Writes the sums that changed."""
-        if sums := [(*key[1:], value) for key, value in facts.items() if key[0] == "spent"]:
-            columns = [list(column) for column in zip(*sums, strict=True)]
-            await connection.execute(_SQL.save_spending, company_id, *columns)
+    def rows(
+        self, recorded: Sequence[Recorded], facts: Mapping[FactKey, Any]
+    ) -> Mapping[str, Sequence[Any]]:
+        """The sums that changed."""
+        sums = [(key, value) for key, value in facts.items() if key[0] == "spent"]
+        return {
+            "spending": [
+                {"scope": scope, "scope_id": scope_id, "month": month, "spent_micros": value}
+                for (_, scope, scope_id, month), value in sums
+            ]
+        }

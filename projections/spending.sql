@@ -11,10 +11,3 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS s;
 
--- name: save_spending
--- Sums as they now are.
-INSERT INTO spending (company_id, scope, scope_id, month, spent_micros)
-SELECT $1, s.*
-FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS s
-ON CONFLICT (company_id, scope, scope_id, month) DO UPDATE SET
-    spent_micros = excluded.spent_micros;

@@ -715,7 +715,7 @@ async def test_a_process_stuck_between_two_statements_tries_again(
         committer_with(proxy.url, Bounds(), **settings) as committer,
     ):
         await committer.submit(company, submission(create("first")))  # Its statements are known.
-        proxy.arrange(Fate.HOLD, "UPDATE company_heads")
+        proxy.arrange(Fate.HOLD, "ledger.append")
         waiting = asyncio.create_task(committer.submit(company, submission(create("once"))))
         await proxy.arrives()
         await submit(ledger, company, create("free"))
