@@ -114,7 +114,7 @@ CREATE TABLE idempotency_keys (
     first_position bigint NOT NULL,
     last_position  bigint NOT NULL,   -- before first_position when nothing had to change
     recorded_at    timestamptz NOT NULL,
-    reply          jsonb,             -- null once past its keeping
+    reply          text,              -- JSON; null once past its keeping
     PRIMARY KEY (company_id, actor, key, item)
 );
 CREATE INDEX idempotency_keys_kept ON idempotency_keys (company_id, recorded_at)
@@ -986,7 +986,7 @@ BEGIN
            k.reply
     FROM jsonb_to_recordset(replies) AS k (
         actor text, key text, item integer, request_sha256 bytea, first_position bigint,
-        last_position bigint, reply jsonb
+        last_position bigint, reply text
     )
     ON CONFLICT DO NOTHING;
 

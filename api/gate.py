@@ -32,11 +32,8 @@ def parse(body: bytes) -> Any:
     if not body:
         return None
     try:
-        value = json.loads(
-            body.decode(),
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_int=_integer if _MANY_DIGITS.search(body) else None,
+        value = (_WITH_LONG_NUMBERS if _MANY_DIGITS.search(body) else _DECODER).decode(
+            body.decode()
         )
     except UnicodeDecodeError as error:
         raise Malformed(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
@@ -75,6 +72,12 @@ def _integer(text: str) -> int:
     if len(text) > 17 or abs(int(text)) > MAX_INT:
         raise Malformed(f"The integer {text[:40]} is beyond ±{MAX_INT}.")
     return int(text)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+_WITH_LONG_NUMBERS = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer
+)
 
 
 def _refuse_depth(value: Any) -> None:

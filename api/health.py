@@ -8,6 +8,7 @@ what a projector says of itself.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +36,14 @@ AHEAD_SECONDS = 5.0
 REQUESTS = prometheus.Histogram(
     "ledger_http_request_seconds", "Requests, by route and status", ["method", "route", "status"]
 )
+
+
+@functools.cache
+def took(method: str, route: str, status: int) -> prometheus.Histogram:
+    """Where the times of such requests are counted; looking it up by labels is dear."""
+    return REQUESTS.labels(method, route, status)
+
+
 _MODELS = [model.name for model in FOLLOWING]
 _SILENT = (*LOST, asyncpg.PostgresError, TimeoutError)
 _LAGS: tuple[tuple[str, str, Callable[[Row], float]], ...] = (

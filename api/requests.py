@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, NamedTuple, TypeVar
 
@@ -140,6 +141,9 @@ def about(request: web.Request) -> dict[str, str]:
 
 def query(request: web.Request, model: type[W]) -> W:
     """The query's parameters; an unknown one, or one given twice, is a 422."""
+    if not request.query_string:
+        found: W = _without(model)
+        return found
     parameters = request.query
     given = dict(parameters)
     if len(given) != len(parameters):
@@ -147,3 +151,9 @@ def query(request: web.Request, model: type[W]) -> W:
     for text in (*given.keys(), *given.values()):
         gate.refuse_bad_string(text)
     return model.model_validate(given)
+
+
+@functools.cache
+def _without(model: type[Any]) -> Any:
+    """What a query without parameters comes to."""
+    return model.model_validate({})

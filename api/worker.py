@@ -12,6 +12,7 @@ import sys
 
 from aiohttp import web
 
+from api.access_log import AccessLog
 from api.app import LIMITS, build_app
 from api.listener import BACKLOG
 from api.process import inherited_database, run_process, until_told_to_stop
@@ -23,9 +24,8 @@ DRAIN_SECONDS = 20.0
 async def work(url: str, listener: socket.socket) -> None:
     """Serves until told to stop."""
     async with open_ledger(url) as ledger:
-        runner = web.AppRunner(
-            build_app(ledger), access_log=None, shutdown_timeout=DRAIN_SECONDS, **LIMITS
-        )
+        app = build_app(ledger, access_log=AccessLog(sys.stderr.buffer))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS, **LIMITS)
         await runner.setup()
         try:
             await web.SockSite(runner, listener, backlog=BACKLOG).start()

@@ -32,6 +32,7 @@ from ledger.sql import beside
 from ledger.submission import Outcome, Provenance, Result, Submission, text_of
 
 _SQL = beside(__file__)
+SALT_BYTES = 16
 
 
 class InlineModel(Protocol):
@@ -220,10 +221,7 @@ async def load_facts(
     assert isinstance(loaded, dict)
     by_kind: dict[str, list[FactKey]] = {}
     for key in keys:
-        if key[1:2] and key[1] in known.new_ids:
-            loaded[key] = None
-        else:
-            by_kind.setdefault(key[0], []).append(key)
+        by_kind.setdefault(key[0], []).append(key)
     for kind, wanted in by_kind.items():
         model = next(model for model in models if kind in model.loads)
         found = await model.load(connection, company_id, kind, wanted)
@@ -339,7 +337,7 @@ async def _write(connection: Connection, batch: Batch, models: Sequence[InlineMo
         batch.head,
         batch.tip,
         batch.now,
-        [_row(recorded) for recorded in batch.recorded],
+        _rows(batch.recorded),
         [reply_row(kept) for kept in batch.kept],
         written(models, batch.recorded, batch.known.staged),
     )
@@ -359,9 +357,14 @@ def written(
     }
 
 
-def _row(r: Recorded) -> dict[str, Any]:
-    """An event as `ledger.append` takes it."""
-    salt, data = secrets.token_bytes(16), encode(r.event)
+def _rows(recorded: Sequence[Recorded]) -> list[dict[str, Any]]:
+    """The events as `ledger.append` takes them, each with a salt of its own."""
+    salts = secrets.token_bytes(SALT_BYTES * len(recorded))
+    return [_row(r, salts[SALT_BYTES * i : SALT_BYTES * (i + 1)]) for i, r in enumerate(recorded)]
+
+
+def _row(r: Recorded, salt: bytes) -> dict[str, Any]:
+    data = encode(r.event)
     hashed = data_hash(salt, data)
     return {
         "position": r.position,

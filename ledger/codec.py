@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -107,6 +108,7 @@ def _header(recorded: Recorded, schema_version: int) -> tuple[str | None, ...]:
     )
 
 
+@lru_cache(1024)  # All events of a batch have one time.
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds: the one way in which times are written."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -111,7 +111,7 @@ class Committer:
         lane.waiting_bytes += submission.size_bytes
         if lane.task is None:
             lane.task = asyncio.create_task(self._work(lane))
-        return await asyncio.shield(answer)
+        return await answer
 
     async def close(self) -> None:
         """Takes no more, and returns once everything that was queued is answered."""
@@ -173,11 +173,12 @@ class Committer:
                 return
             answers = [_alone(lane, error)]
         for waiting, answer in zip(gathered, answers, strict=True):
+            if waiting.answer.done():
+                continue  # The caller hung up; what it asked for is done all the same.
             if isinstance(answer, Outcome):
                 waiting.answer.set_result(answer)
             else:
                 waiting.answer.set_exception(answer)
-                waiting.answer.exception()  # A caller that hung up leaves nothing unread.
 
     async def _attempts(
         self, lane: _Lane, submissions: list[Submission]

@@ -59,20 +59,25 @@ class Known:
     surveyed: dict[FactKey, Any] = field(default_factory=dict)
     new_ids: frozenset[str] = frozenset()
 
-    def __contains__(self, key: object) -> bool:
+    def __contains__(self, key: FactKey) -> bool:
         """Whether the fact is known, be it that there is no such thing."""
-        return key in self.staged or key in self.surveyed or key in self.loaded
+        return key in self.staged or key in self.surveyed or key in self.loaded or self._is_new(key)
 
     def __getitem__(self, key: FactKey) -> Any:
         """The fact; raises Missing when it was never loaded."""
         try:
             return self._layer(key)[key]
         except KeyError:
+            if self._is_new(key):
+                return None
             raise Missing(key) from None
 
     def peek(self, key: FactKey) -> Any:
         """The fact, or None when it is not known yet."""
         return self._layer(key).get(key)
+
+    def _is_new(self, key: FactKey) -> bool:
+        return len(key) > 1 and key[1] in self.new_ids
 
     def _layer(self, key: FactKey) -> Facts:
         if key in self.staged:

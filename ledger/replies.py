@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 from pydantic import ValidationError
 
 from ledger.database import Connection, as_bytea
@@ -100,11 +99,11 @@ async def kept_replies(
     return [row[0] for row in await connection.fetch(_SQL.kept_replies, company_id, *asked)]
 
 
-def _outcome_of(reply: Mapping[str, Any] | None) -> Outcome | None:
+def _outcome_of(reply: str | None) -> Outcome | None:
     """The reply that was kept; one of an older program may be past reading."""
     try:
         return None if reply is None else Outcome.from_json(reply)
-    except (ValidationError, KeyError, TypeError):
+    except (ValidationError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -117,5 +116,5 @@ def reply_row(kept: Kept) -> dict[str, Any]:
         "request_sha256": as_bytea(kept.key.request_sha256),
         "first_position": kept.first_position,
         "last_position": kept.outcome.position,
-        "reply": msgspec.Raw(kept.outcome.to_json()),
+        "reply": kept.outcome.to_json().decode(),
     }

@@ -47,7 +47,7 @@ class Key(Aggregate, frozen=True, kw_only=True):
 
     role: str
     actor: str
-    name: str | None
+    name: str | None = None
     secret_sha256: str
     revoked_at: datetime | None = None
 
@@ -74,7 +74,7 @@ class Issue(Aggregate, frozen=True, kw_only=True):
     title: str
     status: str
     priority: str
-    assignee: str | None
+    assignee: str | None = None
     holder_agent_id: str | None = None
     holder_run_id: str | None = None
     held_since: datetime | None = None
@@ -86,20 +86,20 @@ class Issue(Aggregate, frozen=True, kw_only=True):
     blocked_from: str | None = None
     run_count: int
     per_task_micros: int | None = None
-    team_id: str | None
-    project_id: str | None
-    goal_id: str | None
-    milestone_id: str | None
-    parent_id: str | None
+    team_id: str | None = None
+    project_id: str | None = None
+    goal_id: str | None = None
+    milestone_id: str | None = None
+    parent_id: str | None = None
     label_ids: tuple[str, ...]
-    due_at: str | None
-    estimate: int | None
-    sort_order: str | None
-    billing_code: str | None
-    external_system: str | None
-    external_id: str | None
-    description_position: int | None
-    description_sha256: str | None
+    due_at: str | None = None
+    estimate: int | None = None
+    sort_order: str | None = None
+    billing_code: str | None = None
+    external_system: str | None = None
+    external_id: str | None = None
+    description_position: int | None = None
+    description_sha256: str | None = None
     comment_count: int
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -161,8 +161,8 @@ class Cost(Value, frozen=True, kw_only=True):
     """
 
     run_id: str
-    team_id: str | None
-    project_id: str | None
+    team_id: str | None = None
+    project_id: str | None = None
     provider: str
     model: str
     at: datetime

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -85,7 +85,7 @@ class Result(Value, frozen=True, kw_only=True):
 
     kind: SubjectKind
     subject: Subject
-    text: str | None
+    text: str | None = None
     version: int
     appended: int
 
@@ -107,8 +107,9 @@ class Outcome:
         return msgspec.json.encode({"results": self.results, "position": self.position})
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+    def from_json(cls, text: bytes | str) -> Outcome:
         """The outcome that `to_json` wrote down, marked as replayed."""
+        data = msgspec.json.decode(text)
         results = tuple(
             Result(**{**result, "subject": _READERS[result["kind"]](result["subject"])})
             for result in data["results"]

@@ -19,8 +19,11 @@ replace = msgspec.structs.replace
 """A copy with other values in some fields."""
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Equal if its fields are; as JSON it leaves out the fields that have their defaults."""
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Equal if its fields are; as JSON it leaves out the fields that have their defaults.
+
+    No value can come to hold itself, so that Python's collector need not look for it.
+    """
 
 
 def reader(cls: type[V]) -> Callable[[Mapping[str, Any]], V]:

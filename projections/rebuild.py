@@ -243,6 +243,7 @@ async def _swap(
     await make_views(connection)
     if to_version is not None:
         await connection.execute(schema_part("questions"))
+        await connection.execute(_SQL.keep_replies_as_text)
         await connection.execute(_SQL.set_version, to_version)
     await connection.execute(_SQL.raise_epochs)
     await connection.execute(_SQL.forget)  # Without its tables it is nothing to go on with.

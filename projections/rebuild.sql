@@ -52,6 +52,10 @@ ON CONFLICT (company_id, model) DO UPDATE SET
     position = excluded.position,
     epoch = live.epoch + 1;
 
+-- name: keep_replies_as_text
+-- Replies were jsonb once; nothing but a program reads them.
+ALTER TABLE ledger.idempotency_keys ALTER COLUMN reply TYPE text USING reply::text;
+
 -- name: set_version
 -- From now on the schema is this program's.
 UPDATE ledger.schema_version SET version = $1;

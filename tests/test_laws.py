@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
-import orjson
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import given as for_all
@@ -484,7 +483,7 @@ def first_replies_can_be_given_again(played: list[Played]) -> None:
     """An outcome that was written down and read again says what it said, and that it is old."""
     for outcome in (answer for answers in played for answer in answers):
         if isinstance(outcome, Outcome):
-            again = Outcome.from_json(orjson.loads(outcome.to_json()))
+            again = Outcome.from_json(outcome.to_json())
             assert again == replace(outcome, replayed=True)
 
 

@@ -22,7 +22,8 @@ from tests.writing import assert_whole, create, submit, superuser
 TO_VERSION_1 = """
 DROP SCHEMA analytics CASCADE;
 DROP TABLE ledger.analysts;
-DROP FUNCTION ledger.issue_matches, ledger.issues_saying;
+DROP FUNCTION ledger.issue_matches, ledger.issues_saying, ledger.append, ledger.write_rows;
+ALTER TABLE ledger.idempotency_keys ALTER COLUMN reply TYPE jsonb USING reply::jsonb;
 DROP TABLE ledger.issue_versions, ledger.issue_texts;
 DELETE FROM ledger.checkpoints WHERE model IN ('versions', 'texts');
 DROP TABLE ledger.leases, ledger.spending;
