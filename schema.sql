@@ -168,11 +168,12 @@ CREATE TABLE directory (
     updated_at       timestamptz NOT NULL,
     PRIMARY KEY (company_id, entry_id)
 );
+-- Where Postgres knows too little to tell, it takes the index that was made last.
+CREATE INDEX directory_newest ON directory (company_id, kind, created_position);
 CREATE UNIQUE INDEX directory_slug ON directory (company_id, kind, slug)
     WHERE archived_at IS NULL;
 CREATE INDEX directory_label ON directory (company_id, name)
     WHERE kind = 'label' AND archived_at IS NULL;
-CREATE INDEX directory_newest ON directory (company_id, kind, created_position);
 
 CREATE TABLE issue_prefixes (
     company_id  uuid NOT NULL,
