@@ -49,9 +49,9 @@ class SchemaError(Exception):
 
 
 async def connect(url: str, role: str = "ledger_app", **settings: str) -> asyncpg.Connection[Any]:
-    """One connection acting as `role`, with the ledger's search path and JSON as Python."""
+    """One connection acting as `role`: the ledger's search path, ids as text, JSON as Python."""
     connection = await asyncpg.connect(url, server_settings=_settings(role, settings))
-    await _speak_json(connection)
+    await _speak_plainly(connection)
     return connection
 
 
@@ -61,7 +61,7 @@ async def reader_pool(url: str, size: int = 8, **settings: str) -> Pool:
         url,
         min_size=1,
         max_size=size,
-        init=_speak_json,
+        init=_speak_plainly,
         command_timeout=SILENCE_SECONDS,
         reset=_nothing,  # Nothing here sets what outlives its transaction.
         server_settings=_settings("ledger_app", {"statement_timeout": "30s", **settings}),
@@ -74,7 +74,7 @@ async def committer_pool(url: str, size: int = 8) -> Pool:
         url,
         min_size=1,
         max_size=size,
-        init=_speak_json,
+        init=_speak_plainly,
         command_timeout=SILENCE_SECONDS,
         reset=_nothing,  # The committer ends every transaction itself, or the connection.
         server_settings=_settings(
@@ -186,7 +186,11 @@ def _settings(role: str, settings: dict[str, str]) -> dict[str, str]:
     }
 
 
-async def _speak_json(connection: Any) -> None:
+async def _speak_plainly(connection: Any) -> None:
+    """Has ids as text, as all of this program has them, and JSON as Python's own values."""
+    await connection.set_type_codec(
+        "uuid", schema="pg_catalog", encoder=str, decoder=str, format="text"
+    )
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_as_text, decoder=orjson.loads
     )

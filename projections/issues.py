@@ -6,10 +6,8 @@ description is written again only when it changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-
-import asyncpg
 
 from ledger import events as e
 from ledger.database import Connection
@@ -20,7 +18,8 @@ from ledger.state import Issue
 from projections.rows import reader, text_of
 
 _SQL = beside(__file__)
-_read: Callable[[asyncpg.Record], Issue] = reader(Issue, "issue_id", {"due_at": "due_text"})
+read_issue = reader(Issue, "issue_id", {"due_at": text_of, "label_ids": tuple})
+"""The state that a row holds."""
 
 
 class Issues:
@@ -70,11 +69,6 @@ class Issues:
                 if issue.id in texts and issue.created_position < first
             ],
         }
-
-
-def read_issue(row: asyncpg.Record) -> Issue:
-    """The state that a row holds."""
-    return _read({**row, "due_text": text_of(row["due_at"])})  # type: ignore[arg-type]
 
 
 def _freed_refs(recorded: Sequence[Recorded]) -> list[str]:

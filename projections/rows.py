@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, TypeVar
-from uuid import UUID
 
 import asyncpg
 
@@ -21,15 +21,18 @@ S = TypeVar("S", bound=Value)
 
 
 def reader(
-    cls: type[S], id_column: str, columns: Mapping[str, str] | None = None
+    cls: type[S], id_column: str, made: Mapping[str, Callable[[Any], Any]] | None = None
 ) -> Callable[[asyncpg.Record], S]:
-    """What turns a row into a state; `columns` names those that differ from their fields."""
-    sources = [(name, name) for name in cls.__struct_fields__]
-    renamed = {"id": id_column, **(columns or {})}
-    pairs = [(name, renamed.get(name, column)) for name, column in sources]
+    """What turns a row into a state; `made` says how a field is made of its column's value."""
+    names = cls.__struct_fields__
+    values_of = itemgetter(*(id_column if name == "id" else name for name in names))
+    made = made or {}
 
     def read(row: asyncpg.Record) -> S:
-        return cls(**{name: _plain(row[column]) for name, column in pairs})
+        values = dict(zip(names, values_of(row), strict=True))
+        for name, make in made.items():
+            values[name] = make(values[name])
+        return cls(**values)
 
     return read
 
@@ -37,11 +40,3 @@ def reader(
 def text_of(moment: datetime | None) -> str | None:
     """The text in which events hold a time."""
     return None if moment is None else timestamp(moment)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, list):
-        return tuple(_plain(item) for item in value)
-    return value
