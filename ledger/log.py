@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 
@@ -67,7 +67,7 @@ async def position_at(connection: Connection | Pool, company_id: str, moment: da
 async def ends(connection: Connection | Pool) -> list[End]:
     """Where each company's log ends, in the order in which their locks are taken."""
     return [
-        End(str(row["company_id"]), row["head"], row["epoch"], row["last_at"])
+        End(row["company_id"], row["head"], row["epoch"], row["last_at"])
         for row in await connection.fetch(_SQL.ends)
     ]
 
@@ -124,7 +124,7 @@ async def first_names(
 ) -> dict[str, str]:
     """What streams were called when they began: an issue's identifier, an entry's name."""
     rows = await connection.fetch(_SQL.first_names, company_id, stream_ids)
-    return {str(row["stream_id"]): row["name"] for row in rows if row["name"]}
+    return {row["stream_id"]: row["name"] for row in rows if row["name"]}
 
 
 class Unreadable(Exception):
@@ -142,19 +142,19 @@ def stored_from(row: asyncpg.Record) -> Stored:
 def _stored_from(row: asyncpg.Record) -> Stored:
     behalf = row["on_behalf_of"]
     recorded = Recorded(
-        company_id=str(row["company_id"]),
+        company_id=row["company_id"],
         position=row["position"],
-        stream_id=str(row["stream_id"]),
+        stream_id=row["stream_id"],
         version=row["version"],
-        event_id=str(row["event_id"]),
+        event_id=row["event_id"],
         event=decode(row["type"], row["schema_version"], row["data"]),
         actor=Actor(row["actor_type"], row["actor_id"]),
         on_behalf_of=Actor.parse(behalf) if behalf else None,
-        key_id=_text(row["key_id"]),
-        command_id=str(row["command_id"]),
+        key_id=row["key_id"],
+        command_id=row["command_id"],
         correlation_id=row["correlation_id"],
         causation_id=row["causation_id"],
-        run_id=_text(row["run_id"]),
+        run_id=row["run_id"],
         recorded_at=row["recorded_at"],
         occurred_at=row["occurred_at"],
         via=row["via"],
@@ -162,7 +162,3 @@ def _stored_from(row: asyncpg.Record) -> Stored:
     return Stored(
         recorded, row["schema_version"], row["data"], row["salt"], row["data_hash"], row["leaf"]
     )
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)

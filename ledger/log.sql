@@ -52,6 +52,10 @@ LIMIT $4;
 
 -- name: first_names
 -- What streams were called by their first events, which never change.
-SELECT stream_id, coalesce(data ->> 'identifier', data ->> 'name') AS name
-FROM events
-WHERE company_id = $1 AND stream_id = ANY ($2::uuid[]) AND version = 1;
+SELECT e.stream_id, coalesce(e.data ->> 'identifier', e.data ->> 'name') AS name
+FROM unnest($2::uuid[]) AS asked (stream_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM events AS e
+    WHERE e.company_id = $1 AND e.stream_id = asked.stream_id AND e.version = 1
+    OFFSET 0
+) AS e;

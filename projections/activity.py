@@ -9,9 +9,8 @@ writes the same sentences.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
-
-import orjson
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
 
 from ledger import events as e
 from ledger import log
@@ -21,6 +20,7 @@ from ledger.database import Connection
 from ledger.events import Json, Recorded
 from ledger.facts import is_id
 from ledger.sql import beside
+from ledger.values import Value
 from projections.belonging import Belonging, belongings
 
 _SQL = beside(__file__)
@@ -36,12 +36,35 @@ class Activity:
         self, connection: Connection, company_id: str, recorded: Sequence[Recorded]
     ) -> None:
         """Adds an entry for each event."""
-        wanted = sorted({ref for r in recorded for ref in _named_in(r)})
+        wanted = sorted(filter(is_id, {ref for r in recorded for ref in _named_in(r)}))
         names = await log.first_names(connection, company_id, wanted)
         places = await belongings(connection, company_id, recorded)
-        rows = [_row(r, names, place) for r, place in zip(recorded, places, strict=True)]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        await connection.execute(_SQL.insert_activity, company_id, *columns)
+        entries = [_entry(r, names, place) for r, place in zip(recorded, places, strict=True)]
+        await connection.execute(_SQL.insert_activity, company_id, entries)
+
+
+class _Entry(Value, frozen=True, kw_only=True):
+    """A row; what is None is left out."""
+
+    position: int
+    event_id: str
+    type: str
+    subject_type: str
+    subject_id: str
+    issue_id: str | None = None
+    project_id: str | None = None
+    former_project_id: str | None = None
+    actor: str
+    on_behalf_of: str | None = None
+    via: str
+    key_id: str | None = None
+    run_id: str | None = None
+    command_id: str
+    at: datetime
+    occurred_at: datetime | None = None
+    recorded_at: datetime
+    sentence: str
+    changes: list[dict[str, Json]]
 
 
 class _Told(NamedTuple):
@@ -53,28 +76,29 @@ class _Told(NamedTuple):
     changes: list[dict[str, Json]]
 
 
-def _row(r: Recorded, names: Mapping[str, str], place: Belonging) -> tuple[Any, ...]:
+def _entry(r: Recorded, names: Mapping[str, str], place: Belonging) -> _Entry:
     told = _tell(r, names)
     who = _name_of(r.on_behalf_of or r.actor, names)
-    return (
-        r.position,
-        r.event_id,
-        r.event.type,
-        told.subject_type,
-        r.stream_id,
-        told.issue_id,
-        *place,
-        str(r.actor),
-        str(r.on_behalf_of) if r.on_behalf_of else None,
-        r.via,
-        r.key_id,
-        _run_of(r),
-        r.command_id,
-        r.at,
-        r.occurred_at,
-        r.recorded_at,
-        f"{who} {told.words}.",
-        orjson.dumps(told.changes).decode(),
+    return _Entry(
+        position=r.position,
+        event_id=r.event_id,
+        type=r.event.type,
+        subject_type=told.subject_type,
+        subject_id=r.stream_id,
+        issue_id=told.issue_id,
+        project_id=place.project_id,
+        former_project_id=place.former_project_id,
+        actor=str(r.actor),
+        on_behalf_of=str(r.on_behalf_of) if r.on_behalf_of else None,
+        via=r.via,
+        key_id=r.key_id,
+        run_id=_run_of(r),
+        command_id=r.command_id,
+        at=r.at,
+        occurred_at=r.occurred_at,
+        recorded_at=r.recorded_at,
+        sentence=f"{who} {told.words}.",
+        changes=told.changes,
     )
 
 
@@ -298,16 +322,16 @@ def _tell_issue(r: Recorded, names: Mapping[str, str]) -> tuple[str, list[dict[s
 
 
 def _named_in(r: Recorded) -> list[str]:
-    """The streams whose names the sentence says."""
+    """The streams whose names the sentence may say, and what else may stand in their places."""
     event = r.event
     refs = [r.stream_id]
     for actor in (r.actor, r.on_behalf_of):
         refs += [actor.id] if actor else []
     for field in ("to_assignee", "from_assignee"):
         refs += [Actor.parse(text).id] if (text := getattr(event, field, None)) else []
-    fields = ("issue_id", "target_id", "agent_id", "blocker_id")
-    refs += [getattr(event, field, None) or "" for field in fields]
-    return [ref for ref in refs if is_id(ref)]
+    for field in ("issue_id", "target_id", "agent_id", "blocker_id"):
+        refs += [ref] if (ref := getattr(event, field, None)) else []
+    return refs
 
 
 def _run_of(r: Recorded) -> str | None:

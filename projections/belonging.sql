@@ -1,8 +1,12 @@
 -- name: projects
 -- The projects that things are in, as far as the activity has come.
-SELECT subject_id, project_id
-FROM activity_projects
-WHERE company_id = $1 AND subject_id = ANY ($2::uuid[]);
+SELECT p.subject_id, p.project_id
+FROM unnest($2::uuid[]) AS asked (subject_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM activity_projects AS p
+    WHERE p.company_id = $1 AND p.subject_id = asked.subject_id
+    OFFSET 0
+) AS p;
 
 -- name: remember
 -- Says in which projects things are from now on.

@@ -8,7 +8,7 @@ closed, and the sums of its entries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date
 from typing import NamedTuple
 
@@ -87,9 +87,8 @@ class CostIssues:
     async def save(self, connection: Connection) -> None:
         """Writes the rows as they are now."""
         if self._rows:
-            rows = [astuple(row) for row in self._rows.values()]
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            await connection.execute(_SQL.save_cost_issues, self._company_id, *columns)
+            rows = list(self._rows.values())
+            await connection.execute(_SQL.save_cost_issues, self._company_id, rows)
 
 
 def _issue_of(r: Recorded) -> str | None:

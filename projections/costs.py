@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from operator import add
 from typing import Any, NamedTuple
 
-from ledger.amounts import added_by
+from ledger.amounts import AMOUNTS, added_by
 from ledger.database import Connection
 from ledger.events import CostCorrected, CostReported, Recorded
 from ledger.facts import month_of
@@ -49,17 +50,23 @@ _LEVELS: Mapping[str, Mapping[str, Any]] = {
 """What sums are by, and so what of a key they are not by."""
 
 
-class _Part(NamedTuple):
-    """What is added to the sums of a key, and to those of an issue."""
+class _Amounts(NamedTuple):
+    """What sums are of."""
 
-    key: _Key
-    issue_id: str
     reports: int
     input_tokens: int
     output_tokens: int
     cached_tokens: int
     cost_micros: int
     rework_micros: int
+
+
+class _Part(NamedTuple):
+    """What is added to the sums of a key, and to those of an issue."""
+
+    key: _Key
+    issue_id: str
+    amounts: _Amounts
 
 
 class Costs:
@@ -78,9 +85,9 @@ class Costs:
         if redone := issues.fold(recorded):
             parts += await _moved(connection, company_id, redone)
         for part in parts:
-            issues.add(part.issue_id, part.cost_micros, part.rework_micros)
+            issues.add(part.issue_id, part.amounts.cost_micros, part.amounts.rework_micros)
         if parts:
-            await connection.execute(_SQL.add_sums, company_id, *_columns(_summed(parts)))
+            await connection.execute(_SQL.add_sums, company_id, _summed(parts))
         await issues.save(connection)
 
 
@@ -91,7 +98,7 @@ async def _told(
 ) -> list[_Part]:
     """Keeps the entries; what is told of a run that was rework before is rework at once."""
     entries = [_entry(r, event) for r, event in told]
-    await connection.execute(_SQL.insert_entries, company_id, *_columns(entries))
+    await connection.execute(_SQL.insert_entries, company_id, entries)
     runs = list({r.stream_id for r, _ in told})
     found = await connection.fetch(_SQL.rework, company_id, runs)
     rework = {str(row["run_id"]) for row in found}
@@ -100,15 +107,14 @@ async def _told(
 
 async def _moved(connection: Connection, company_id: str, redone: Sequence[Redone]) -> list[_Part]:
     """Keeps the runs; all that they cost so far is rework from now on."""
-    rows = [(run_id, r.position, r.at) for run_id, r in redone]
-    await connection.execute(_SQL.insert_rework, company_id, *_columns(rows))
-    found = await connection.fetch(_SQL.costs_of_runs, company_id, [row[0] for row in rows])
+    runs = [{"run_id": run_id, "position": r.position, "at": r.at} for run_id, r in redone]
+    await connection.execute(_SQL.insert_rework, company_id, runs)
+    found = await connection.fetch(_SQL.costs_of_runs, company_id, [one.run_id for one in redone])
     return [
         _Part(
             _Key(r["day"], r["agent_id"], r["team"], r["project"], r["provider"], r["model"]),
             str(r["issue_id"]),
-            *(0, 0, 0, 0, 0),
-            r["cost_micros"],
+            _Amounts(0, 0, 0, 0, 0, rework_micros=r["cost_micros"]),
         )
         for r in found
     ]
@@ -129,23 +135,23 @@ def _month(r: Recorded, event: CostReported | CostCorrected) -> str:
     return month_of(r.recorded_at) if isinstance(event, CostReported) else event.month
 
 
-def _entry(r: Recorded, event: CostReported | CostCorrected) -> tuple[Any, ...]:
-    return (
-        r.position,
-        _corrects(event),
-        _day(r, event),
-        r.at,
-        r.recorded_at,
-        _month(r, event),
-        r.stream_id,
-        event.issue_id,
-        event.agent_id,
-        event.team_id,
-        event.project_id,
-        event.provider,
-        event.model,
-        *added_by(event),
-    )
+def _entry(r: Recorded, event: CostReported | CostCorrected) -> dict[str, Any]:
+    return {
+        "position": r.position,
+        "corrects_position": _corrects(event),
+        "day": _day(r, event),
+        "at": r.at,
+        "recorded_at": r.recorded_at,
+        "month": _month(r, event),
+        "run_id": r.stream_id,
+        "issue_id": event.issue_id,
+        "agent_id": event.agent_id,
+        "team_id": event.team_id,
+        "project_id": event.project_id,
+        "provider": event.provider,
+        "model": event.model,
+        **dict(zip(AMOUNTS, added_by(event), strict=True)),
+    }
 
 
 def _part(r: Recorded, event: CostReported | CostCorrected, is_rework: bool) -> _Part:
@@ -159,20 +165,23 @@ def _part(r: Recorded, event: CostReported | CostCorrected, is_rework: bool) -> 
     )
     amounts = added_by(event)
     reports = 1 if isinstance(event, CostReported) else 0
-    return _Part(key, event.issue_id, reports, *amounts, amounts[-1] if is_rework else 0)
+    rework = amounts[-1] if is_rework else 0
+    return _Part(key, event.issue_id, _Amounts(reports, *amounts, rework))
 
 
-def _summed(parts: Iterable[_Part]) -> list[tuple[Any, ...]]:
+def _summed(parts: Iterable[_Part]) -> list[dict[str, Any]]:
     """One row a level and key: reports, tokens by kind, micro-dollars, and those of rework."""
-    sums: dict[tuple[str, _Key], list[int]] = {}
-    for part in parts:
-        amounts = part[2:]
-        for level, others in _LEVELS.items():
-            key = (level, part.key._replace(**others))
-            before = sums.get(key, [0] * len(amounts))
-            sums[key] = [a + b for a, b in zip(before, amounts, strict=True)]
-    return [(level, *key, *amounts) for (level, key), amounts in sums.items()]
+    each = _added((part.key, part.amounts) for part in parts)
+    return [
+        {"level": level, **key._asdict(), **amounts._asdict()}
+        for level, others in _LEVELS.items()
+        for key, amounts in _added((k._replace(**others), a) for k, a in each.items()).items()
+    ]
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _added(parts: Iterable[tuple[_Key, _Amounts]]) -> dict[_Key, _Amounts]:
+    sums: dict[_Key, _Amounts] = {}
+    for key, amounts in parts:
+        before = sums.get(key)
+        sums[key] = amounts if before is None else _Amounts(*map(add, before, amounts))
+    return sums

@@ -7,11 +7,12 @@ INSERT INTO cost_entries (
     cost_micros
 )
 SELECT $1, c.*
-FROM unnest(
-    $2::bigint[], $3::bigint[], $4::date[], $5::timestamptz[], $6::timestamptz[],
-    $7::text[], $8::uuid[], $9::uuid[], $10::text[], $11::uuid[], $12::uuid[],
-    $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[]
-) AS c;
+FROM jsonb_to_recordset($2) AS c (
+    position bigint, corrects_position bigint, day date, at timestamptz, recorded_at timestamptz,
+    month text, run_id uuid, issue_id uuid, agent_id text, team_id uuid, project_id uuid,
+    provider text, model text, input_tokens bigint, output_tokens bigint, cached_tokens bigint,
+    cost_micros bigint
+);
 
 -- name: add_sums
 -- Adds amounts to the sums.
@@ -20,10 +21,11 @@ INSERT INTO cost_sums (
     reports, input_tokens, output_tokens, cached_tokens, cost_micros, rework_micros
 )
 SELECT $1, c.*
-FROM unnest(
-    $2::text[], $3::date[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[]
-) AS c
+FROM jsonb_to_recordset($2) AS c (
+    level text, day date, agent_id text, team text, project text, provider text, model text,
+    reports bigint, input_tokens bigint, output_tokens bigint, cached_tokens bigint,
+    cost_micros bigint, rework_micros bigint
+)
 ON CONFLICT (company_id, level, day, agent_id, team, project, provider, model) DO UPDATE SET
     reports = cost_sums.reports + excluded.reports,
     input_tokens = cost_sums.input_tokens + excluded.input_tokens,
@@ -34,18 +36,27 @@ ON CONFLICT (company_id, level, day, agent_id, team, project, provider, model) D
 
 -- name: rework
 -- Those of these runs whose work must be done again.
-SELECT run_id FROM cost_rework WHERE company_id = $1 AND run_id = ANY ($2::uuid[]);
+SELECT asked.run_id
+FROM unnest($2::uuid[]) AS asked (run_id)
+CROSS JOIN LATERAL (
+    SELECT FROM cost_rework AS r WHERE r.company_id = $1 AND r.run_id = asked.run_id OFFSET 0
+) AS r;
 
 -- name: insert_rework
 -- Runs whose work must be done again, since an event. A run ends once.
 INSERT INTO cost_rework (company_id, run_id, position, at)
-SELECT $1, r.* FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[]) AS r;
+SELECT $1, r.*
+FROM jsonb_to_recordset($2) AS r (run_id uuid, position bigint, at timestamptz);
 
 -- name: costs_of_runs
 -- All that these runs cost so far, by what the sums are kept by.
-SELECT day, agent_id, coalesce(team_id::text, '') AS team,
-       coalesce(project_id::text, '') AS project, provider, model, issue_id,
-       sum(cost_micros)::bigint AS cost_micros
-FROM cost_entries
-WHERE company_id = $1 AND run_id = ANY ($2::uuid[])
+SELECT c.day, c.agent_id, coalesce(c.team_id::text, '') AS team,
+       coalesce(c.project_id::text, '') AS project, c.provider, c.model, c.issue_id,
+       sum(c.cost_micros)::bigint AS cost_micros
+FROM unnest($2::uuid[]) AS asked (run_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM cost_entries AS c
+    WHERE c.company_id = $1 AND c.run_id = asked.run_id
+    OFFSET 0
+) AS c
 GROUP BY 1, 2, 3, 4, 5, 6, 7;

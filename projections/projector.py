@@ -4,12 +4,18 @@ A step is one transaction: a page of events becomes rows, and the checkpoint mov
 it was found, compare-and-set on position and epoch. A projector killed anywhere has done a
 step or has not; two that move the same model undo each other's second attempt, never double
 it. The lease only keeps them from trying, and its beat tells that somebody is alive.
+
+What is recorded never changes, so a page is read once for all models that stand before it; each
+of them takes it in a transaction of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import asyncpg
@@ -25,6 +31,12 @@ from ledger.sql import beside
 _SQL = beside(__file__)
 _LOG = structlog.get_logger(__name__)
 LEASE_SECONDS = 5.0
+BEAT_SECONDS = 1.0
+"""How often a lease is renewed."""
+PAUSES = 3.0
+"""After a short page, the projector pauses for so many times as long as the page took: under load,
+pages grow, instead of becoming more."""
+LONGEST_PAUSE_SECONDS = 0.05
 
 
 class FollowingModel(Protocol):
@@ -48,6 +60,76 @@ class Overtaken(Exception):
     """Somebody else moved the model meanwhile; this step must not count."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The page of events that a model takes next, from where it was found."""
+
+    model: FollowingModel
+    company_id: str
+    position: int
+    epoch: int
+    events: Sequence[Recorded]
+
+    async def take(self, connection: Connection) -> int:
+        """Moves the model and returns its new position.
+
+        Raises Overtaken, having changed nothing, when the model is no longer where it was found.
+        """
+        to = self.events[-1].position
+        here = (self.company_id, self.model.name, self.position, self.epoch)
+        async with connection.transaction():
+            if await connection.fetchval(_SQL.move_checkpoint, *here, to) is None:
+                raise Overtaken(self.model.name)
+            await self.model.save(connection, self.company_id, self.events)
+        return to
+
+
+async def steps(
+    connection: Connection,
+    models: Sequence[FollowingModel],
+    company_id: str,
+    *,
+    limit: int = log.PAGE,
+    until: Mapping[str, int] | None = None,
+    read: Sequence[Recorded] = (),
+) -> list[Step]:
+    """The next step of each model that is not at the end of the log, or where `until` says.
+
+    `read` is a page that was read before.
+    """
+    pages = {read[0].position - 1: read} if read else {}
+    ends = until or {}
+    of_name = {model.name: model for model in models}
+    found = []
+    for row in await connection.fetch(_SQL.checkpoints, company_id, list(of_name)):
+        name, position, end = row["model"], row["position"], ends.get(row["model"])
+        if end is not None and end <= position:
+            continue
+        if position not in pages:
+            page = await log.page(connection, company_id, position, limit=limit)
+            pages[position] = [stored.recorded for stored in page]
+        events = [r for r in pages[position] if end is None or r.position <= end]
+        if events:
+            found.append(Step(of_name[name], company_id, position, row["epoch"], events))
+    return found
+
+
+async def advance(
+    connection: Connection,
+    models: Sequence[FollowingModel],
+    company_id: str,
+    *,
+    until: Mapping[str, int] | None = None,
+    read: Sequence[Recorded] = (),
+) -> bool:
+    """Moves each model by one page, unless somebody else does; whether there was any."""
+    found = await steps(connection, models, company_id, until=until, read=read)
+    for one in found:
+        with contextlib.suppress(Overtaken):
+            await one.take(connection)
+    return bool(found)
+
+
 async def step(
     connection: Connection,
     model: FollowingModel,
@@ -58,25 +140,14 @@ async def step(
 ) -> int:
     """Moves a model by one page and returns its new position, or 0 if it was at the end.
 
-    The end is the log's, or the position `until`. Raises Overtaken, having changed nothing,
-    when the checkpoint moved under its hands.
+    The end is the log's, or the position `until`. Goes on from where the model is now, when
+    somebody else moved it meanwhile.
     """
-    async with connection.transaction():
-        await connection.execute(_SQL.begin_checkpoint, company_id, model.name)
-        row = await connection.fetchrow(_SQL.checkpoint, company_id, model.name)
-        assert row is not None
-        events = await log.page(connection, company_id, row["position"], limit=limit, until=until)
-        if not events:
-            return 0
-        recorded = [stored.recorded for stored in events]
-        await model.save(connection, company_id, recorded)
-        to = recorded[-1].position
-        moved = await connection.fetchval(
-            _SQL.move_checkpoint, company_id, model.name, row["position"], row["epoch"], to
-        )
-        if moved is None:
-            raise Overtaken(model.name)
-        return to
+    ends = {} if until is None else {model.name: until}
+    while found := await steps(connection, [model], company_id, limit=limit, until=ends):
+        with contextlib.suppress(Overtaken):
+            return await found[0].take(connection)
+    return 0
 
 
 class Projector:
@@ -90,14 +161,16 @@ class Projector:
         self._models = tuple(models)
         self._poll_seconds = poll_seconds
         self._id = new_id()
-        self._hint = {model.name: asyncio.Event() for model in models}
+        self._held: list[FollowingModel] = []
+        self._next_beat = 0.0
+        self._hint = asyncio.Event()
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Follows until `stop`; survives a database that goes away and comes back."""
         listener = asyncio.create_task(self._listen())
         try:
-            await asyncio.gather(*(self._follow(model) for model in self._models))
+            await self._follow()
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
@@ -105,72 +178,91 @@ class Projector:
     def stop(self) -> None:
         """Ends `run` after the steps under way."""
         self._stopping.set()
-        self._wake()
+        self._hint.set()
 
-    def _wake(self, *_: object) -> None:
-        for hint in self._hint.values():
-            hint.set()
-
-    async def _follow(self, model: FollowingModel) -> None:
-        hint = self._hint[model.name]
+    async def _follow(self) -> None:
         while not self._stopping.is_set():
-            hint.clear()
+            self._hint.clear()
+            began = time.monotonic()
+            longest = 0
             try:
-                if await self._catch_up(model):
-                    continue
+                longest = await self._catch_up()
             except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
-                _LOG.warning("projector_stalled", model=model.name, error=repr(error))
+                _LOG.warning("projector_stalled", error=repr(error))
                 await asyncio.sleep(self._poll_seconds)
             except Exception:
-                _LOG.exception("projector_failed", model=model.name)
+                _LOG.exception("projector_failed")
                 await asyncio.sleep(self._poll_seconds)
-            await self._rest(hint)
-        await self._give_up_lease(model.name)
+            if not longest:
+                await self._rest()
+            elif longest < log.PAGE:
+                took = time.monotonic() - began
+                await asyncio.sleep(min(PAUSES * took, LONGEST_PAUSE_SECONDS))
+        await self._give_up_leases()
 
-    async def _rest(self, hint: asyncio.Event) -> None:
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hint.wait(), self._poll_seconds)
+
+    async def _catch_up(self) -> int:
+        """One step of each model in each company that is behind; how long the longest was."""
+        await self._hold_leases()
+        names = [model.name for model in self._held]
+        longest = 0
+        for row in await self._pool.fetch(_SQL.behind, names):
+            if self._stopping.is_set():
+                break
+            longest = max(longest, await self._advance(str(row["company_id"])))
+            await self._hold_leases()
+        return longest
+
+    async def _advance(self, company_id: str) -> int:
+        """The models' next steps, at once; what goes wrong in one is not the others' delay."""
         try:
-            await asyncio.wait_for(hint.wait(), self._poll_seconds)
-        except TimeoutError:
-            return
-
-    async def _catch_up(self, model: FollowingModel) -> bool:
-        """One step for each company that is behind; whether there was any."""
-        async with self._pool.acquire() as connection:
-            if not await self._has_lease(connection, model.name):
-                return False
-            behind = await connection.fetch(_SQL.behind, model.name)
-            moved = 0
-            for row in behind:
-                if self._stopping.is_set():
-                    break
-                moved += await self._step(connection, model, str(row["company_id"]))
-                await self._has_lease(connection, model.name)
-        return moved > 0
-
-    async def _step(self, connection: Any, model: FollowingModel, company_id: str) -> int:
-        """One step; what goes wrong in one company is not the others' delay."""
-        try:
-            return await step(connection, model, company_id)
-        except Overtaken:
-            _LOG.info("projector_overtaken", model=model.name, company_id=company_id)
+            async with self._pool.acquire() as connection:
+                found = await steps(connection, self._held, company_id)
         except LOST:
             raise
         except Exception:
-            _LOG.exception("projector_failed", model=model.name, company_id=company_id)
+            _LOG.exception("projector_failed", company_id=company_id)
+            return 0
+        return max(await asyncio.gather(*map(self._take, found)), default=0)
+
+    async def _take(self, one: Step) -> int:
+        """How many events a model took."""
+        about = {"model": one.model.name, "company_id": one.company_id}
+        try:
+            async with self._pool.acquire() as connection:
+                await one.take(connection)
+            return len(one.events)
+        except Overtaken:
+            _LOG.info("projector_overtaken", **about)
+        except LOST as error:
+            _LOG.warning("projector_stalled", **about, error=repr(error))
+        except Exception:
+            _LOG.exception("projector_failed", **about)
+            await asyncio.sleep(self._poll_seconds)  # It would hardly do better at once.
         return 0
 
-    async def _has_lease(self, connection: Any, model: str) -> bool:
-        holder = await connection.fetchval(_SQL.hold_lease, model, self._id, LEASE_SECONDS)
-        return str(holder) == self._id
+    async def _hold_leases(self) -> None:
+        """Takes or renews the leases, once in a while; then it is known which models are ours."""
+        now = time.monotonic()
+        if now < self._next_beat:
+            return
+        names = [model.name for model in self._models]
+        rows = await self._pool.fetch(_SQL.hold_leases, names, self._id, LEASE_SECONDS)
+        held = {row["model"] for row in rows}
+        self._held = [model for model in self._models if model.name in held]
+        self._next_beat = now + BEAT_SECONDS
 
-    async def _give_up_lease(self, model: str) -> None:
+    async def _give_up_leases(self) -> None:
         try:
-            await self._pool.execute(_SQL.give_up_lease, model, self._id)
+            await self._pool.execute(_SQL.give_up_leases, self._id)
         except (*LOST, asyncpg.PostgresError) as error:
-            _LOG.warning("lease_kept", model=model, error=repr(error))
+            _LOG.warning("leases_kept", error=repr(error))
 
     async def _listen(self) -> None:
-        """Wakes the followers when a log grows; without it they poll."""
+        """Wakes the follower when a log grows; without it, it polls."""
         while True:
             try:
                 async with self._pool.acquire() as connection:
@@ -184,4 +276,4 @@ class Projector:
                 await asyncio.sleep(self._poll_seconds)
 
     def _heard(self, connection: Any, pid: int, channel: str, payload: object) -> None:
-        self._wake()
+        self._hint.set()

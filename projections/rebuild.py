@@ -22,7 +22,7 @@ from ledger.database import SCHEMA_VERSION, connect, is_outdated, schema_part
 from ledger.ids import new_id
 from ledger.sql import beside
 from projections.analytics import drop_views, make_roles, make_views
-from projections.projector import step
+from projections.projector import advance
 from projections.shadow import Digest, Models, Shadow
 
 _SQL = beside(__file__)
@@ -178,9 +178,10 @@ async def _compare(url: str, shadow: Shadow) -> list[Rebuilt]:
     live_connection = await connect(url, "ledger_owner")
     try:
         for end in await log.ends(live_connection):
-            for model in shadow.models.following:
-                while await step(live_connection, model, end.company_id, until=end.position):
-                    pass
+            following = shadow.models.following
+            ends = {model.name: end.position for model in following}
+            while await advance(live_connection, following, end.company_id, until=ends):
+                pass
     finally:
         await live_connection.close()
     for end in await log.ends(shadow.connection):

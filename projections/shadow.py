@@ -22,7 +22,7 @@ from ledger.events import Recorded
 from ledger.facts import touched_by
 from ledger.known import Known
 from ledger.sql import beside
-from projections.projector import FollowingModel, step
+from projections.projector import FollowingModel, advance
 
 _SQL = beside(__file__)
 _STATEMENT = re.compile(
@@ -99,20 +99,21 @@ class Shadow:
         """Ends the connection; a temporary shadow is gone then."""
         await self.connection.close()
 
-    async def page(self, company_id: str, until: Mapping[str, int] | None = None) -> bool:
+    async def page(
+        self,
+        company_id: str,
+        until: Mapping[str, int] | None = None,
+        read: Sequence[Recorded] = (),
+    ) -> bool:
         """Writes one more page of each model; whether there was any.
 
-        `until` says how far a model may go; one that it does not name goes to the log's end.
+        `until` says how far a model may go; one that it does not name goes to the log's end. `read`
+        is a page of the log that was read before.
         """
         movers: list[FollowingModel] = list(self.models.following)
         if self.models.inline:
             movers.append(_AllInline(self.models.inline))
-        return any(
-            [
-                await step(self.connection, model, company_id, until=(until or {}).get(model.name))
-                for model in movers
-            ]
-        )
+        return await advance(self.connection, movers, company_id, until=until, read=read)
 
     async def catch_up(self, company_id: str, until: Mapping[str, int] | None = None) -> None:
         """Writes pages until there are no more."""

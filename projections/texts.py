@@ -29,14 +29,17 @@ class Texts:
     ) -> None:
         """Writes the texts that the events set, and takes away those that are gone."""
         texts = {(r.stream_id, part): text for r in recorded for part, text in texts_of(r)}
-        kept = [(*key, text[:MOST_CHARACTERS]) for key, text in texts.items() if text is not None]
-        gone = [key for key, text in texts.items() if text is None]
+        kept, gone = [], []
+        for (issue_id, part), text in texts.items():
+            row = {"issue_id": issue_id, "part": part}
+            if text is None:
+                gone.append(row)
+            else:
+                kept.append({**row, "text": text[:MOST_CHARACTERS]})
         if kept:
-            columns = [list(column) for column in zip(*kept, strict=True)]
-            await connection.execute(_SQL.save_texts, company_id, *columns)
+            await connection.execute(_SQL.save_texts, company_id, kept)
         if gone:
-            columns = [list(column) for column in zip(*gone, strict=True)]
-            await connection.execute(_SQL.delete_texts, company_id, *columns)
+            await connection.execute(_SQL.delete_texts, company_id, gone)
 
 
 def texts_of(recorded: Recorded) -> Iterator[tuple[str, str | None]]:

@@ -18,8 +18,9 @@ from itertools import zip_longest
 from ledger import log
 from ledger.codec import data_hash, leaf
 from ledger.database import Connection, Pool, connect
+from ledger.events import Recorded
 from ledger.sql import beside
-from projections.projector import step
+from projections.projector import advance
 from projections.shadow import TEMPORARY, Digest, Models, Shadow, rows
 
 _SQL = beside(__file__)
@@ -90,15 +91,15 @@ class _Walk:
         self.versions: dict[str, int] = {}
         self.last_at: datetime | None = None
 
-    async def page(self, connection: Connection) -> bool:
-        """Checks the next page of events; whether there was any."""
+    async def page(self, connection: Connection) -> list[Recorded]:
+        """Checks the next page of events and returns it."""
         try:
             events = await log.page(connection, self.company_id, self.position)
         except log.Unreadable as error:
             raise _Different(str(error)) from error
         for stored in events:
             self._check(stored)
-        return bool(events)
+        return [stored.recorded for stored in events]
 
     def _check(self, stored: log.Stored) -> None:
         r = stored.recorded
@@ -125,12 +126,14 @@ async def _walk_along(url: str, walk: _Walk, shadow: Shadow, progress: Progress)
     reader = await connect(url, "ledger_owner")
     try:
         head = await log.head(reader, walk.company_id) or 0
-        while walk.position < head and await walk.page(reader):
-            await shadow.page(walk.company_id, await shadow.live_positions(walk.company_id))
+        while walk.position < head and (read := await walk.page(reader)):
+            live = await shadow.live_positions(walk.company_id)
+            await shadow.page(walk.company_id, live, read)
             progress(min(walk.position, head), head)
-        for model in shadow.models.following:
-            while await step(reader, model, walk.company_id, until=head):
-                pass
+        following = shadow.models.following
+        ends = {model.name: head for model in following}
+        while await advance(reader, following, walk.company_id, until=ends):
+            pass
     finally:
         await reader.close()
 

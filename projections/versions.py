@@ -53,7 +53,7 @@ class Versions:
                 by_issue.setdefault(r.stream_id, []).append(r)
         if not by_issue:
             return
-        rows = await connection.fetch(_SQL.current, company_id, list(by_issue))
+        rows = await connection.fetch(_SQL.take_current, company_id, list(by_issue))
         before = {str(row["issue_id"]): (read_issue(row), row["told_until"]) for row in rows}
         versions: list[Version] = []
         for issue_id, events in by_issue.items():
@@ -61,7 +61,6 @@ class Versions:
             versions += by_position(issue, told_until, events)
             if late := _late(told_until, events):
                 versions += await self._retold(connection, company_id, issue_id, late, recorded[-1])
-        await connection.execute(_SQL.past_now, company_id, list(before))
         told = [{**v._asdict(), "issue": None} for v in versions]
         issues = [v.issue for v in versions]
         await connection.execute(_SQL.insert_versions, company_id, told, issues)

@@ -1,13 +1,18 @@
--- name: current
--- Issues as they are at the model's position, with the latest time that was told of them.
-SELECT *
-FROM issue_versions
-WHERE company_id = $1 AND issue_id = ANY ($2::uuid[]) AND is_current;
-
--- name: past_now
--- What is current of these issues is so no longer.
-UPDATE issue_versions SET is_current = false
-WHERE company_id = $1 AND issue_id = ANY ($2::uuid[]) AND is_current;
+-- name: take_current
+-- Issues as they were at the model's position, with the latest time that was told of them: from now
+-- on, what was current is so no longer.
+UPDATE issue_versions AS v SET is_current = false
+FROM unnest($2::uuid[]) AS asked (issue_id)
+CROSS JOIN LATERAL (
+    SELECT c.position FROM issue_versions AS c
+    WHERE c.company_id = $1 AND c.issue_id = asked.issue_id AND c.is_current
+    OFFSET 0
+) AS c
+WHERE v.company_id = $1
+  AND v.issue_id = asked.issue_id
+  AND v.position = c.position
+  AND v.is_current
+RETURNING v.*;
 
 -- name: part_timelines
 -- An issue's states of after this time are no longer those that it was in by time.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -326,7 +326,7 @@ def _folded(fold: Fold) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _fields_of(state: Any) -> dict[str, Any]:
-    return {field.name: getattr(state, field.name) for field in fields(state)}
+    return {name: getattr(state, name) for name in state.__struct_fields__}
 
 
 _TRANSACTIONS = """

@@ -23,7 +23,7 @@ from api.exports.parquet_file import ParquetFile, Unwritable, schema_of
 from api.wiring import FOLLOWING, Ledger
 from ledger import log
 from ledger.sql import beside
-from projections.projector import FollowingModel, Overtaken, step
+from projections.projector import step
 
 _SQL = beside(__file__)
 PAGE = 5000
@@ -164,13 +164,6 @@ async def _caught_up(ledger: Ledger, company_id: str) -> int:
     head = await log.head(ledger.readers, company_id) or 0
     async with ledger.readers.acquire() as connection:
         for model in _FOLLOWED:
-            while await _moved(connection, model, company_id, head):
+            while await step(connection, model, company_id, until=head):
                 pass
     return head
-
-
-async def _moved(connection: Any, model: FollowingModel, company_id: str, until: int) -> bool:
-    try:
-        return bool(await step(connection, model, company_id, until=until))
-    except Overtaken:
-        return True  # By the projector, which is as good.
