@@ -9,10 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test lint bench bench-peers lock clean
 
 help: ## Explain every target (this text)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s  %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.project ## Make .venv with .venv/bin/ledger, from the hashed lock
 
@@ -31,6 +31,9 @@ lint: .venv/.dev ## Check style, types and the direction of imports
 bench: setup ## Measure the ledger (python -m bench)
 	@$(BIN)/python -m bench $(ARGS)
 
+bench-peers: setup bench/peers/.venv/.made bench/peers/node_modules/.made ## Measure the ledger beside other event stores
+	@$(BIN)/python -m bench.peers $(ARGS)
+
 lock: ## Remake requirements/*.txt with uv; ARGS=--upgrade takes newer versions
 	@$(LOCK) pyproject.toml --group build --extra embedded --extra docs \
 		--output-file requirements/run.txt $(ARGS)
@@ -39,6 +42,7 @@ lock: ## Remake requirements/*.txt with uv; ARGS=--upgrade takes newer versions
 
 clean: ## Remove .venv, caches and builds; .data stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf bench/peers/.venv bench/peers/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv grows in steps, each with a stamp in it. While pip works, .made is away: interrupted in the
@@ -73,3 +77,16 @@ clean: ## Remove .venv, caches and builds; .data stays
 	@mv .venv/.made .venv/.busy
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
 	@mv .venv/.busy .venv/.made && touch $@
+
+# What the ledger is measured beside has its own environments; interrupted, each is made anew.
+
+bench/peers/.venv/.made: bench/peers/requirements.txt | .venv/.project
+	@echo "Installing bench/peers/requirements.txt into bench/peers/.venv"
+	@$(BIN)/python -m venv --clear --without-pip bench/peers/.venv
+	@$(PIP) --python bench/peers/.venv/bin/python install --require-hashes --requirement $<
+	@touch $@
+
+bench/peers/node_modules/.made: bench/peers/package-lock.json
+	@command -v npm >/dev/null || exit 0; \
+		echo "Installing bench/peers/package-lock.json into bench/peers/node_modules"; \
+		cd bench/peers && npm ci --silent && touch node_modules/.made

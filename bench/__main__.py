@@ -1,4 +1,4 @@
-"""`python -m bench`: measures the ledger on the machine at hand, on a Postgres of its own."""
+"""`python -m bench`: what the ledger costs on the machine at hand, on a Postgres of its own."""
 
 from __future__ import annotations
 
@@ -8,68 +8,70 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
+import uvloop
 
-from api.wiring import open_ledger
-from bench import growth
-from bench.growth import Ratio
-from ledger.database import install_schema
+from bench import committing, following, growth, models, serving
+from bench.databases import database_of_its_own
+from bench.table import Row, table
 from ledger.embedded_postgres import postgres
 
-TURNS = 200
+
+class Section(NamedTuple):
+    """Some rows that are measured alike, and how many turns each side takes."""
+
+    title: str
+    beside: str
+    rows: Callable[[str, int], Awaitable[list[Row]]]
+    turns: int
+
+
+SECTIONS = {
+    "latency": Section("One caller", "INSERT+COMMIT", committing.latency_rows, 5),
+    "committer": Section("The committer", "raw INSERT", committing.rows, 3),
+    "http": Section("HTTP", "bare aiohttp", serving.rows, 3),
+    "models": Section("Rebuild and verify", "beside", models.rows, 1),
+    "following": Section("Following", "beside", following.rows, 1),
+    "growth": Section("Growth", "where little is", growth.rows, 100),
+}
 
 
 def main() -> None:
-    """Measures, and prints a table."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=growth.__doc__)
-    parser.add_argument("--turns", type=int, default=TURNS, help="how often each side is measured")
-    turns = parser.parse_args().turns
+    """Measures section by section, each in a database of its own, and prints a table of each."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--turns", type=int, help="how often each side is measured")
+    options = parser.parse_args()
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="ledger-bench-") as folder,
         postgres(Path(folder) / "data") as url,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        version, ratios = asyncio.run(_measure(url, turns))
-    print("\n".join(_table(ratios)))
+        version = runner.run(_measure(url, options.sections or [*SECTIONS], options.turns))
     print(
-        f"\n{turns} turns a side, {time.monotonic() - started:.0f} s in all; "
-        f"Python {platform.python_version()}, Postgres {version}, {os.cpu_count()} cores."
+        f"{time.monotonic() - started:.0f} s in all; Python {platform.python_version()}, "
+        f"Postgres {version}, {os.cpu_count()} cores."
     )
 
 
-async def _measure(url: str, turns: int) -> tuple[str, list[Ratio]]:
-    await install_schema(url)
-    superuser = await asyncpg.connect(url)
+async def _measure(url: str, names: Sequence[str], turns: int | None) -> str:
+    for name in names:
+        section = SECTIONS[name]
+        async with database_of_its_own(url) as own:
+            rows = await section.rows(own, turns or section.turns)
+        print(table(section.title, section.beside, rows), flush=True)
+    connection = await asyncpg.connect(url)
     try:
-        name = await superuser.fetchval("SELECT quote_ident(current_database())")
-        await superuser.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-        async with open_ledger(url) as ledger, open_ledger(url) as rival:
-            made = await growth.fill(ledger)
-            ratios = []
-            async for case in growth.cases(made):
-                await superuser.execute("VACUUM ANALYZE")
-                ratios.append(await growth.measure(case, made, rival, turns))
-        return str(await superuser.fetchval("SHOW server_version")), ratios
+        return str(await connection.fetchval("SHOW server_version"))
     finally:
-        await superuser.close()
-
-
-def _table(ratios: Sequence[Ratio]) -> list[str]:
-    """As Markdown, so that it can be kept."""
-    wide = max(len(one.what) for one in ratios)
-    head = ["ms where there is much", "ms where there is little", "ratio"]
-    return [
-        f"| {'command':{wide}} | {' | '.join(head)} |",
-        f"| {'-' * wide} | {' | '.join('-' * (len(title) - 1) + ':' for title in head)} |",
-        *(
-            f"| {one.what:{wide}} | {one.much_ms:{len(head[0])}.2f} "
-            f"| {one.little_ms:{len(head[1])}.2f} | {one.ratio:5.2f} |"
-            for one in ratios
-        ),
-    ]
+        await connection.close()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from ledger import commands as c
 from ledger.actors import Actor, Role
 from ledger.ids import new_id
 from ledger.submission import Outcome, Provenance, Submission
+from projections.projector import FollowingModel, step
 
 ALICE = Actor("user", "alice")
 AT_ONCE = 1024
@@ -68,6 +69,13 @@ class House:
         runs = await self.check_out_all(issues, agent)
         await self.do_all(finish(i, run) for i, run in zip(issues, runs, strict=True))
 
+    async def follow(self, *models: FollowingModel) -> None:
+        """Moves following read models to the end of the log, as a projector would."""
+        async with self.ledger.readers.acquire() as connection:
+            for model in models:
+                while await step(connection, model, self.company):
+                    pass
+
 
 _ALICE: dict[str, Any] = {"actor": ALICE, "role": Role.OWNER}
 
@@ -75,6 +83,11 @@ _ALICE: dict[str, Any] = {"actor": ALICE, "role": Role.OWNER}
 def create(issue: str, **fields: Any) -> c.CreateIssue:
     """Writes an issue down."""
     return c.CreateIssue(**{**_ALICE, "issue_id": issue, "title": "An issue", **fields})
+
+
+def edit(issue: str, **changes: Any) -> c.EditIssue:
+    """Changes fields of an issue."""
+    return c.EditIssue(**_ALICE, issue=issue, changes=changes)
 
 
 def comment(issue: str, body: str = "It was the clock.") -> c.CommentOnIssue:

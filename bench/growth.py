@@ -1,180 +1,244 @@
-"""Does a command cost more where there is more that it does not change? A ratio answers.
+"""Does a command, or a list, cost more where there is more that it does not touch? A ratio answers.
 
-Each case has two sides: the same command where much has happened, and where nothing has. They take
-turns in one run, now the one first, now the other, so that whatever else the machine does meets
-both; medians are compared. Before every turn another process's committer writes to the company, so
+Each case has two sides: the same where much has happened, and where nothing has. They take turns
+in one run, so that whatever else the machine does meets both; medians are compared. Where there is
+much is a company of 2,000,000 events; where there is little, the one that it was enlarged from, in
+a database of its own. Before every command another process's committer writes to the company, so
 that the measured one knows nothing of it and loads all that it needs. COMMIT does not wait for the
 disk here: that wait is the same on both sides, and would make every ratio look better than it is.
 """
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from itertools import cycle
-from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
-from api.wiring import Ledger
+from api.wiring import open_ledger
 from bench import filling as f
+from bench.databases import database_of_its_own, execute
+from bench.enlarging import enlarged
 from bench.filling import House
+from bench.table import Row
+from bench.turns import Turn, medians
 from ledger import commands as c
+from ledger import log
+from ledger.ids import new_id
 from ledger.state import Issue
 from ledger.submission import Outcome
+from projections.queries import Queries
+from projections.queries.issues import START, IssueFilter
+from projections.texts import Texts
+from projections.versions import Versions
 
+ISSUES, EVENTS = 1_000, 10_000
+COPIES = 200
 COMMENTS = REPORTS = 5_000
-DESCRIPTION = "x" * 100_000
-ISSUES, FEW = 20_000, 100
+DESCRIPTION, LONG_DESCRIPTION = "What was seen, where and when. " * 8, "x" * 100_000
 LINKS = 2_000
 RENEWALS = 1_000
-
-
-class Ratio(NamedTuple):
-    """A case, and the medians of its two sides in milliseconds."""
-
-    what: str
-    much_ms: float
-    little_ms: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times as much it costs where there is much."""
-        return self.much_ms / self.little_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of a case: `prepare` makes ready, and says what is measured; `after` tidies up."""
-
-    house: House
-    prepare: Callable[[House], Awaitable[Sequence[c.Command]]]
-    after: Callable[[Outcome], list[c.Command]] = lambda outcome: []
+PAGE = 100
 
 
 class Case(NamedTuple):
-    """The same command where there is much, and where there is little."""
+    """The same where there is much, and where there is little; each turn returns milliseconds."""
 
     what: str
-    much: Side
-    little: Side
+    much: Turn
+    little: Turn
+    aim: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Companies:
-    """A company of many issues and one of few; in both an agent at work, and a bystander."""
+class Template:
+    """A company with a past of ten events an issue, and what is worked on in it."""
 
-    many: House
-    few: House
-    agents: dict[str, str]
-    bystanders: dict[str, str]
-    issues: dict[str, list[str]]
+    company: str
+    agent: str
+    bystander: str
+    waiting: Sequence[str]
+    """Issues that the agent may take."""
 
 
-async def fill(ledger: Ledger) -> Companies:
-    """The two companies."""
-    many = House(ledger, await ledger.create_company("Many"))
-    few = House(ledger, await ledger.create_company("Few"))
-    made = Companies(many, few, {}, {}, {})
-    for house, count in ((many, ISSUES), (few, FEW)):
-        (made.bystanders[house.company],) = await house.issues(1, priority="low")
-        agent = made.agents[house.company] = await house.entry("agent", "Coder")
-        ours = await house.entry("team", "Engineering", agent_ids=[agent])
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A company like the template, as the measured process knows it and as another one does."""
+
+    house: House
+    other: House
+    made: Template
+
+
+Prepare = Callable[[House], Awaitable[Sequence[c.Command]]]
+"""Makes ready through the other process, and says which commands are measured."""
+
+
+async def rows(url: str, turns: int) -> list[Row]:
+    """Every case, with so many turns a side, in a database that has the schema.
+
+    It leaves that database full, and drops the one beside it in which there is little.
+    """
+    url = _not_waiting(url)
+    async with database_of_its_own(url) as small_url, AsyncExitStack() as opened:
+        few = await _place(opened, small_url, await fill(small_url))
+        made = await fill(url)
+        company = await enlarged(url, made.company, COPIES)
+        many = await _place(opened, url, replace(made, company=company))
+        await execute(url, "VACUUM ANALYZE")
+        await execute(url, "CHECKPOINT")  # So that nobody writes two gigabytes meanwhile.
+        measured = []
+        async for case in cases(many, few):
+            await execute(small_url, "VACUUM ANALYZE")
+            much, little = await medians(turns, case.much, case.little)
+            measured.append(Row(case.what, much, little, "ms", case.aim))
+        return measured
+
+
+async def fill(url: str) -> Template:
+    """A company of ISSUES and EVENTS: half of the issues are done, the others were begun and wait.
+
+    Half of what waits is another team's than the agent's, and more urgent.
+    """
+    async with open_ledger(url) as ledger:
+        house = House(ledger, await ledger.create_company("Acme"))
+        agent = await house.entry("agent", "Coder")
         elsewhere = await house.entry("team", "Operations")
-        await house.issues(count // 2, team=elsewhere, priority="urgent")
-        made.issues[house.company] = await house.issues(count // 2, team=ours)
-    return made
+        ours = await house.entry("team", "Engineering", agent_ids=[agent])
+        await _live(house, agent, team=elsewhere, priority="urgent")
+        bystander, *waiting = await _live(house, agent, team=ours, priority="high")
+        events = await log.head(ledger.readers, house.company) or 0
+        await house.do_all(f.comment(bystander) for _ in range(EVENTS - events))
+        await house.follow(Versions(), Texts())
+        return Template(house.company, agent, bystander, waiting)
 
 
-async def cases(made: Companies) -> AsyncIterator[Case]:
-    """Every case, each with its own past."""
-    many, few = made.many, made.few
+async def _live(house: House, agent: str, **fields: Any) -> Sequence[str]:
+    """A team's issues, of nine or ten events each; returns those that are left to do."""
+    issues = await house.issues(ISSUES // 2, description=DESCRIPTION, **fields)
+    await house.do_all(f.edit(issue, estimate=3) for issue in issues)
+    await house.do_all(f.comment(issue) for issue in issues)
+    runs = await house.check_out_all(issues, agent)
+    await house.do_all(f.report(i, run) for i, run in zip(issues, runs, strict=True))
+    half = len(issues) // 2
+    done, left = issues[:half], issues[half:]
+    await house.do_all(f.comment(issue) for issue in done)
+    await house.do_all(f.finish(i, run) for i, run in zip(done, runs, strict=False))
+    await house.do_all(f.release(issue) for issue in left)
+    for status in ("backlog", "todo"):
+        await house.do_all(f.transition(issue, status) for issue in left)
+    return left
+
+
+async def cases(many: Place, few: Place) -> AsyncIterator[Case]:
+    """Every case, each with its own past. Lists come first, while nothing follows behind."""
+    yield _pages(many, few)
+    yield _creates(many, few)
     yield await _comments(few)
-    yield _checkouts(made, many, few)
-    yield _claims(made, many, few)
-    yield await _costs(made, few)
-    yield await _finishes(made, few)
-    yield await _renewals(made, few)
-    quiet = Side(few, lambda house: _on_new(house, f.comment))
-    yield Case("a comment on a new issue ÷ the same (what chance does)", quiet, quiet)
-
-
-async def measure(case: Case, made: Companies, rival: Ledger, turns: int) -> Ratio:
-    """Lets the sides take turns; `rival` is the other process, which prepares and tidies up."""
-    gc.collect()
-    took: tuple[list[float], list[float]] = ([], [])
-    for turn in range(turns):
-        for side in (0, 1) if turn % 2 else (1, 0):
-            took[side].append(await _turn(case[1:][side], made, rival))
-    return Ratio(case.what, median(took[0]) * 1000, median(took[1]) * 1000)
-
-
-async def _turn(side: Side, made: Companies, rival: Ledger) -> float:
-    other = House(rival, side.house.company)
-    commands = await side.prepare(other)
-    await other.do(f.comment(made.bystanders[other.company]))
-    started = time.perf_counter()
-    for command in commands:
-        outcome = await side.house.do(command)
-    took = time.perf_counter() - started
-    for command in side.after(outcome):
-        await other.do(command)
-    return took
+    yield _checkouts(many, few)
+    yield _claims(many, few)
+    yield await _costs(few)
+    yield await _finishes(few)
+    yield await _renewals(few)
+    quiet = _command(few, lambda other: _on_new(other, f.comment))
+    yield Case("a comment on a new issue beside the same (what chance does)", quiet, quiet)
 
 
 # ── the cases ──────────────────────────────────────────────────────────────────────────
 
 
-async def _comments(house: House) -> Case:
-    (issue,) = await house.issues(1, description=DESCRIPTION, priority="low")
-    await house.do_all(f.comment(issue) for _ in range(COMMENTS))
+def _creates(many: Place, few: Place) -> Case:
+    def turn(place: Place) -> Turn:
+        return _command(place, _always(lambda: [f.create(new_id(), priority="low")]))
+
     return Case(
-        "comment on an issue with 5,000 comments and 100 kB of text ÷ on a new one",
-        Side(house, _always(lambda: [f.comment(issue)])),
-        Side(house, lambda other: _on_new(other, f.comment)),
+        f"create at {COPIES * EVENTS:,} events beside at {EVENTS:,}",
+        turn(many),
+        turn(few),
+        "≤ 1.2",
     )
 
 
-def _checkouts(made: Companies, many: House, few: House) -> Case:
-    def side(house: House) -> Side:
-        issues, agent = cycle(made.issues[house.company]), made.agents[house.company]
+def _pages(many: Place, few: Place) -> Case:
+    def turn(place: Place) -> Turn:
+        queries, company = Queries(place.house.ledger.readers), place.house.company
+
+        async def page() -> float:
+            started = time.perf_counter()
+            position = await queries.freshness.wait_for(company, Versions().name)
+            issues = await queries.issues.page(
+                company, IssueFilter(), "newest", START["newest"], PAGE + 1, position=position
+            )
+            took = time.perf_counter() - started
+            assert len(issues) == PAGE + 1
+            return took * 1000
+
+        return page
+
+    return Case(
+        f"list of {PAGE}, newest first, at {COPIES * ISSUES:,} issues beside at {ISSUES:,}",
+        turn(many),
+        turn(few),
+        "≤ 1.2",
+    )
+
+
+async def _comments(few: Place) -> Case:
+    (issue,) = await few.house.issues(1, description=LONG_DESCRIPTION, priority="low")
+    await few.house.do_all(f.comment(issue) for _ in range(COMMENTS))
+    return Case(
+        "comment on an issue with 5,000 comments and a 100 kB description beside on a new one",
+        _command(few, _always(lambda: [f.comment(issue)])),
+        _command(few, lambda other: _on_new(other, f.comment)),
+        "≤ 1.1",
+    )
+
+
+def _checkouts(many: Place, few: Place) -> Case:
+    def turn(place: Place) -> Turn:
+        issues, agent = cycle(place.made.waiting), place.made.agent
 
         def there_and_back() -> list[c.Command]:
             issue = next(issues)
             return [f.check_out(issue, agent), f.release(issue)]
 
-        return Side(house, _always(there_and_back))
+        return _command(place, _always(there_and_back))
 
     return Case(
-        "checkout and release in a company of 20,000 issues ÷ in one of 100", side(many), side(few)
+        f"checkout and release at {COPIES * ISSUES:,} issues beside at {ISSUES:,}",
+        turn(many),
+        turn(few),
     )
 
 
-def _claims(made: Companies, many: House, few: House) -> Case:
-    def side(house: House) -> Side:
-        agent = made.agents[house.company]
-        return Side(house, _always(lambda: [f.claim_next(agent)]), _release)
+def _claims(many: Place, few: Place) -> Case:
+    def turn(place: Place) -> Turn:
+        return _command(place, _always(lambda: [f.claim_next(place.made.agent)]), _release)
 
-    return Case("claim-next in a company of 20,000 issues ÷ in one of 100", side(many), side(few))
-
-
-async def _costs(made: Companies, house: House) -> Case:
-    agent = made.agents[house.company]
-    issues = await house.issues(1, priority="low")
-    ((issue, run),) = zip(issues, await house.check_out_all(issues, agent), strict=True)
-    await house.do_all(f.report(issue, run) for _ in range(REPORTS))
     return Case(
-        "cost report on an issue with 5,000 reports ÷ on a new one",
-        Side(house, _always(lambda: [f.report(issue, run)])),
-        Side(house, lambda other: _in_new_run(other, agent, f.report)),
+        f"claim-next at {COPIES * ISSUES:,} issues beside at {ISSUES:,}", turn(many), turn(few)
     )
 
 
-async def _finishes(made: Companies, house: House) -> Case:
-    agent = made.agents[house.company]
-    chain = await house.issues(LINKS + 1, priority="low")
-    await house.do_all(f.block(chain[n + 1], chain[n]) for n in reversed(range(LINKS)))
+async def _costs(few: Place) -> Case:
+    agent = few.made.agent
+    (issue,) = issues = await few.house.issues(1, priority="low")
+    (run,) = await few.house.check_out_all(issues, agent)
+    await few.house.do_all(f.report(issue, run) for _ in range(REPORTS))
+    return Case(
+        "cost report on an issue with 5,000 reports beside one on a new issue",
+        _command(few, _always(lambda: [f.report(issue, run)])),
+        _command(few, lambda other: _in_new_run(other, agent, f.report)),
+    )
+
+
+async def _finishes(few: Place) -> Case:
+    agent = few.made.agent
+    chain = await few.house.issues(LINKS + 1, priority="low")
+    await few.house.do_all(f.block(chain[n + 1], chain[n]) for n in reversed(range(LINKS)))
     unfinished = iter(chain)
 
     async def next_of_chain(other: House) -> list[c.Command]:
@@ -187,30 +251,47 @@ async def _finishes(made: Companies, house: House) -> Case:
         return [f.finish(blocker, (await other.check_out_all([blocker], agent))[0])]
 
     return Case(
-        "finish of a blocker with 1 dependent in a graph of 2,000 links ÷ in one of 1",
-        Side(house, next_of_chain),
-        Side(house, one_of_two),
+        "finish of a blocker with 1 dependent in a graph of 2,000 links beside in one of 1",
+        _command(few, next_of_chain),
+        _command(few, one_of_two),
     )
 
 
-async def _renewals(made: Companies, house: House) -> Case:
-    agent = made.agents[house.company]
-    (issue,) = await house.issues(1, priority="low")
-    await house.check_out_all([issue], agent)
-    await house.do_all(f.renew(issue) for _ in range(RENEWALS))
+async def _renewals(few: Place) -> Case:
+    agent = few.made.agent
+    (issue,) = issues = await few.house.issues(1, priority="low")
+    await few.house.check_out_all(issues, agent)
+    await few.house.do_all(f.renew(issue) for _ in range(RENEWALS))
     return Case(
-        "renewal after 1,000 renewals ÷ the first one",
-        Side(house, _always(lambda: [f.renew(issue)])),
-        Side(house, lambda other: _in_new_run(other, agent, lambda issue, run: f.renew(issue))),
+        "renewal after 1,000 renewals beside the first one",
+        _command(few, _always(lambda: [f.renew(issue)])),
+        _command(few, lambda other: _in_new_run(other, agent, lambda new, run: f.renew(new))),
     )
 
 
 # ── what is made ready ─────────────────────────────────────────────────────────────────
 
 
-def _always(
-    commands: Callable[[], Sequence[c.Command]],
-) -> Callable[[House], Awaitable[Sequence[c.Command]]]:
+def _command(
+    place: Place, prepare: Prepare, after: Callable[[Outcome], list[c.Command]] = lambda outcome: []
+) -> Turn:
+    """Times commands; the other process makes ready, then writes something, and tidies up."""
+
+    async def turn() -> float:
+        commands = await prepare(place.other)
+        await place.other.do(f.comment(place.made.bystander))
+        started = time.perf_counter()
+        for command in commands:
+            outcome = await place.house.do(command)
+        took = time.perf_counter() - started
+        for command in after(outcome):
+            await place.other.do(command)
+        return took * 1000
+
+    return turn
+
+
+def _always(commands: Callable[[], Sequence[c.Command]]) -> Prepare:
     """Nothing needs to be made ready."""
 
     async def prepare(other: House) -> Sequence[c.Command]:
@@ -239,3 +320,17 @@ def _release(outcome: Outcome) -> list[c.Command]:
     issue = outcome.results[0].subject
     assert isinstance(issue, Issue)
     return [f.release(issue.id)]
+
+
+# ── databases ──────────────────────────────────────────────────────────────────────────
+
+
+async def _place(opened: AsyncExitStack, url: str, made: Template) -> Place:
+    """Opens a database twice, as two processes would."""
+    ours, theirs = [await opened.enter_async_context(open_ledger(url)) for _ in range(2)]
+    return Place(House(ours, made.company), House(theirs, made.company), made)
+
+
+def _not_waiting(url: str) -> str:
+    """The URL of connections whose COMMIT does not wait for the disk."""
+    return f"{url}{'&' if urlsplit(url).query else '?'}synchronous_commit=off"
