@@ -123,7 +123,7 @@ class _Sides:
     async def _caller(self, until: float) -> None:
         while time.perf_counter() < until:
             for command in self.operation():
-                await self.house.ledger.committer.submit(self.house.company, _submission(command))
+                await self.house.ledger.committer.submit(self.house.company, submission(command))
             self.operations += 1
 
     async def raw(self) -> float:
@@ -143,7 +143,8 @@ class _Sides:
         return self.operations / (time.perf_counter() - started)
 
 
-def _submission(command: c.Command) -> Submission:
+def submission(command: c.Command) -> Submission:
+    """The command as a server of ours submits it, with an Idempotency-Key of its own."""
     key = new_id()
     return Submission(
         commands=(command,),

@@ -203,11 +203,21 @@ async def _write(client: Client, acknowledged: dict[str, str], sent: set[str], e
                 acknowledged[key] = reply.json["id"]
 
 
+async def _listed(client: Client, path: str) -> Any:
+    """A page, as soon as there is a projector again: one that was killed has its lease for 5 s."""
+    async with asyncio.timeout(30):
+        while (reply := await client.get(path)).status == 503:
+            assert reply.json["code"] == "read_model_behind"
+            await asyncio.sleep(0.2)
+    assert reply.status == 200, reply
+    return reply.json
+
+
 async def _titles(client: Client) -> list[str]:
     titles: list[str] = []
     path = "issues?limit=200"
     while path:
-        page = (await client.get(path)).json
+        page = await _listed(client, path)
         titles += [item["title"] for item in page["items"]]
         cursor = page["next_cursor"]
         path = f"issues?limit=200&cursor={cursor}" if cursor else ""
