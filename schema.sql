@@ -63,7 +63,7 @@ SET LOCAL search_path = ledger;
 CREATE TABLE schema_version (
     version integer PRIMARY KEY
 );
-INSERT INTO schema_version VALUES (3);
+INSERT INTO schema_version VALUES (4);
 
 -- ── the log ────────────────────────────────────────────────────────────────────────────
 
@@ -977,7 +977,8 @@ BEGIN
         data_hash bytea, leaf bytea
     );
 
-    UPDATE company_heads SET head = new_head, tip = new_tip, last_at = at
+    UPDATE company_heads SET head = new_head, tip = new_tip,
+        last_at = CASE recorded WHEN '[]' THEN last_at ELSE at END
     WHERE company_id = company;
 
     INSERT INTO idempotency_keys (
@@ -988,12 +989,14 @@ BEGIN
     FROM jsonb_to_recordset(replies) AS k (
         actor text, key text, item integer, request_sha256 bytea, first_position bigint,
         last_position bigint, reply text
-    )
-    ON CONFLICT DO NOTHING;
+    );
 
     PERFORM ledger.write_rows(company, given);
 END;
 $$;
+
+REVOKE EXECUTE ON FUNCTION ledger.write_rows, ledger.append FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.write_rows, ledger.append TO ledger_app;
 -- end writing
 
 -- ── who may do what ────────────────────────────────────────────────────────────────────

@@ -1,7 +1,9 @@
 """The access log: one JSON object a line for each request, written some lines at a time.
 
-A request leaves its line and goes; a moment later all lines that came together are written with
-one call. What is logged of failures of ours does not come this way and does not wait.
+A request leaves its line and goes; a moment later the lines that came together are written. As
+many at a time as a pipe takes whole (PIPE_BUF), so that processes which share standard error never
+tear each other's. A process that is killed loses the lines of its last moment; what is logged of
+failures of ours does not come this way and does not wait.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import orjson
 
 PAUSE_SECONDS = 0.05
 """How long a line waits for others at most."""
+
+WHOLE_BYTES = 4096
 
 
 class AccessLog:
@@ -34,7 +38,16 @@ class AccessLog:
     def write(self) -> None:
         """Writes the lines that wait; called once more at the end, so that none is lost."""
         lines, self._lines = self._lines, []
-        self._file.write(b"".join(lines))
+        together = b""
+        for line in lines:
+            if len(together) + len(line) > WHOLE_BYTES:
+                self._send(together)
+                together = b""
+            together += line
+        self._send(together)
+
+    def _send(self, together: bytes) -> None:
+        self._file.write(together)
         self._file.flush()
 
 

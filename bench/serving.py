@@ -27,7 +27,7 @@ from ledger.ids import new_id
 
 WORKERS = (1, 2)
 IN_FLIGHT = (1, 64)
-SECONDS = 0.7
+SECONDS = 0.5
 """How long a turn takes."""
 ISSUES = 1_000
 AIM = "≥ 0.5"

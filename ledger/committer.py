@@ -213,16 +213,16 @@ class Committer:
             raise
         finally:
             await self._give_back(connection)
-        self._after_commit(lane, batch)
-        await self._plan_anew(len(batch.recorded))
+        await self._after_commit(lane, batch)
         return batch.answers
 
-    def _after_commit(self, lane: _Lane, batch: Batch) -> None:
+    async def _after_commit(self, lane: _Lane, batch: Batch) -> None:
         """What is committed stays so, whatever fails now."""
         try:
             lane.cache.keep(batch, self._bounds.cached_facts)
             if batch.recorded:
                 self._on_commit(lane.company_id, batch.head)
+            await self._plan_anew(len(batch.recorded))
         except Exception:
             lane.cache.clear()
             _LOG.exception("after_commit_failed", company_id=lane.company_id)

@@ -20,7 +20,7 @@ from ledger.sql import beside
 Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SILENCE_SECONDS = 35.0
 """A server that says nothing for so long is gone; its own limits are shorter."""
 
@@ -181,6 +181,7 @@ def _settings(role: str, settings: dict[str, str]) -> dict[str, str]:
         "search_path": _SEARCH_PATH,
         "timezone": "UTC",
         "datestyle": "ISO",
+        "bytea_output": "hex",
         "application_name": "ledger",
         **settings,
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -33,6 +33,8 @@ _CLASSES: Mapping[str, type[Value]] = {
     "link": Link,
 }
 _READERS = {kind: reader(cls) for kind, cls in _CLASSES.items()}
+_SINCE: Mapping[str, Mapping[str, Any]] = {"issue": {"run_count": 0}}
+"""Fields that replies do not have which version 0.1.0 has kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ class Outcome:
     def from_json(cls, text: bytes | str) -> Outcome:
         """The outcome that `to_json` wrote down, marked as replayed."""
         data = msgspec.json.decode(text)
+        for result in data["results"]:
+            result["subject"] = {**_SINCE.get(result["kind"], {}), **result["subject"]}
         results = tuple(
             Result(**{**result, "subject": _READERS[result["kind"]](result["subject"])})
             for result in data["results"]

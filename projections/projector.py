@@ -163,6 +163,7 @@ class Projector:
         self._id = new_id()
         self._held: list[FollowingModel] = []
         self._next_beat = 0.0
+        self._not_before: dict[tuple[str, str], float] = {}
         self._hint = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -172,6 +173,7 @@ class Projector:
         try:
             await self._follow()
         finally:
+            self._stopping.set()
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
@@ -218,9 +220,11 @@ class Projector:
 
     async def _advance(self, company_id: str) -> int:
         """The models' next steps, at once; what goes wrong in one is not the others' delay."""
+        now = time.monotonic()
+        able = [m for m in self._held if self._not_before.get((m.name, company_id), now) <= now]
         try:
             async with self._pool.acquire() as connection:
-                found = await steps(connection, self._held, company_id)
+                found = await steps(connection, able, company_id)
         except LOST:
             raise
         except Exception:
@@ -234,6 +238,7 @@ class Projector:
         try:
             async with self._pool.acquire() as connection:
                 await one.take(connection)
+            self._not_before.pop((one.model.name, one.company_id), None)
             return len(one.events)
         except Overtaken:
             _LOG.info("projector_overtaken", **about)
@@ -241,7 +246,8 @@ class Projector:
             _LOG.warning("projector_stalled", **about, error=repr(error))
         except Exception:
             _LOG.exception("projector_failed", **about)
-            await asyncio.sleep(self._poll_seconds)  # It would hardly do better at once.
+            again = time.monotonic() + self._poll_seconds  # It would hardly do better at once.
+            self._not_before[one.model.name, one.company_id] = again
         return 0
 
     async def _hold_leases(self) -> None:
@@ -262,8 +268,11 @@ class Projector:
             _LOG.warning("leases_kept", error=repr(error))
 
     async def _listen(self) -> None:
-        """Wakes the follower when a log grows; without it, it polls."""
-        while True:
+        """Wakes the follower when a log grows; without it, it polls.
+
+        A connection that is lost while this is cancelled may hide that it was.
+        """
+        while not self._stopping.is_set():
             try:
                 async with self._pool.acquire() as connection:
                     await connection.add_listener(CHANNEL, self._heard)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+from typing import Any
 
 import orjson
 
-from api.access_log import PAUSE_SECONDS, AccessLog
+from api.access_log import PAUSE_SECONDS, WHOLE_BYTES, AccessLog
 from tests.writing import eventually
 
 
@@ -37,3 +38,20 @@ async def test_what_waits_at_the_end_is_written_too() -> None:
     log.write()
     await asyncio.sleep(2 * PAUSE_SECONDS)
     assert len(file.getvalue().splitlines()) == 1
+
+
+async def test_lines_go_out_whole_in_pieces_that_a_pipe_takes_at_once() -> None:
+    """So that two workers with one standard error never write into each other's lines."""
+    pieces: list[bytes] = []
+
+    class Pipe(io.BytesIO):
+        def write(self, data: Any) -> int:
+            pieces.append(bytes(data))
+            return len(data)
+
+    log = AccessLog(Pipe())
+    for n in range(100):
+        log.tell({"status": 200, "path": "/" + "x" * 200, "n": n})
+    log.write()
+    assert all(0 < len(piece) <= WHOLE_BYTES and piece.endswith(b"\n") for piece in pieces)
+    assert [orjson.loads(line)["n"] for line in b"".join(pieces).splitlines()] == [*range(100)]

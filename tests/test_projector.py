@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -25,7 +26,14 @@ from ledger.errors import ReadModelBehind
 from ledger.events import Recorded
 from projections.activity import Activity
 from projections.costs import Costs
-from projections.projector import LEASE_SECONDS, FollowingModel, Overtaken, Projector, step
+from projections.projector import (
+    LEASE_SECONDS,
+    FollowingModel,
+    Overtaken,
+    Projector,
+    step,
+    steps,
+)
 from projections.queries import Queries
 from projections.queries.activity import ActivityFilter, Span
 from projections.queries.costs import CostFilter
@@ -268,6 +276,37 @@ class Faulty(Activity):
         await super().save(connection, company_id, recorded)
         if company_id == self._company:
             raise RuntimeError("a bug")
+
+
+async def test_a_page_is_read_once_for_all_models_that_stand_before_it(
+    url: str, own: Ledger, acme: str
+) -> None:
+    """And once more for one that stands elsewhere."""
+    connection = await connect(url)
+    try:
+        reading: Any = Reading(connection)
+        found = await steps(reading, FOLLOWING, acme, limit=50)
+        assert [len(one.events) for one in found] == [50] * len(FOLLOWING)
+        assert reading.pages == 1
+        await found[0].take(connection)
+        found = await steps(reading, FOLLOWING, acme, limit=50)
+        assert sorted({one.position for one in found}) == [0, 50]
+        assert reading.pages == 3
+    finally:
+        await connection.close()
+
+
+class Reading:
+    """A connection that counts the pages that are read from the log."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.pages = 0
+
+    async def fetch(self, statement: str, *values: Any) -> Any:
+        """Rows."""
+        self.pages += "FROM events" in statement
+        return await self._connection.fetch(statement, *values)
 
 
 async def test_a_model_that_fails_stops_neither_the_others_nor_other_companies(

@@ -6,6 +6,7 @@ Here below HTTP, where twins can be put into one batch, or through two processes
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from hashlib import sha256
 
@@ -16,11 +17,12 @@ from api.wiring import Ledger, open_ledger
 from ledger.errors import IdempotencyKeyReused, IdempotencyReplyGone, IssueHeld, NotFound
 from ledger.ids import new_id
 from ledger.retention import forget_old_replies
-from ledger.submission import IdempotencyKey
+from ledger.submission import IdempotencyKey, Outcome
 from tests.conftest import NewDatabase
 from tests.writing import (
     accepted,
     all_at_once,
+    assert_whole,
     batches,
     check_out,
     comment,
@@ -189,6 +191,15 @@ async def test_a_key_that_changed_nothing_is_kept_too(ledger: Ledger, company: s
     again = await submit(ledger, company, release(issue.issue_id), key=key("k"))
     assert (first.replayed, again.replayed) == (False, True)
     assert first.results == again.results
+    await assert_whole(ledger, company)  # Its time is not that of an event.
+
+
+async def test_a_reply_of_version_0_1_0_can_be_given_again(ledger: Ledger, company: str) -> None:
+    """It knew nothing of how often an issue was taken."""
+    first = await submit(ledger, company, create("x"))
+    kept = json.loads(first.to_json())
+    del kept["results"][0]["subject"]["run_count"]
+    assert Outcome.from_json(json.dumps(kept)).results == first.results
 
 
 async def test_every_kind_of_reply_can_be_given_again(
