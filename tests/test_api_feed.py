@@ -731,7 +731,7 @@ async def test_a_slow_reader_is_cut_and_goes_on_where_it_was(
                 return await _is_cut(before)
 
             await eventually(is_cut)
-            await eventually(lambda: _is(OPEN._value.get() == was_open))
+            await eventually(lambda: _is(OPEN._value.get() <= was_open))  # Others may end too.
             assert 0 < max(buffered) <= 256 * 1024
             raw = await asyncio.to_thread(_drained, sleeping)
         blocks = blocks_of(_unchunked(raw))
