@@ -46,7 +46,7 @@ def build_app(
     app = web.Application(middlewares=[_around(access_log)], client_max_size=gate.MAX_BYTES)
     _follow_heads(app, heads, streams)
     if access_log is not None:
-        _keep(app, access_log)
+        _write_out_at_the_end(app, access_log)
     for route in sorted(ROUTES, key=_is_rarer):
         app.router.add_route(route.method, route.path, _bound(api, route))
     app.router.add_get("/healthz", health.healthz)
@@ -56,7 +56,7 @@ def build_app(
     return app
 
 
-def _keep(app: web.Application, access_log: AccessLog) -> None:
+def _write_out_at_the_end(app: web.Application, access_log: AccessLog) -> None:
     async def stop(_: web.Application) -> None:
         access_log.write()
 
